@@ -1,0 +1,1 @@
+"""One call, without I/O: what happens, what follows from it."""

@@ -1,0 +1,1 @@
+"""The sockets of a call: wire to events, effects to wire."""

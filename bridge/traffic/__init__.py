@@ -1,0 +1,1 @@
+"""Which calls the AI gets."""

@@ -1,0 +1,1 @@
+"""HTTP: webhooks, the media socket, health."""

@@ -1,0 +1,1 @@
+"""Where a call goes. Imports nothing of the bridge."""

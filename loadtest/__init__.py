@@ -1,0 +1,1 @@
+"""Simulated Twilio and simulated Realtime, and what is built on them."""
