@@ -19,6 +19,7 @@ from .g711 import (
     ulaw_to_pcm16,
 )
 from .levels import alaw_level_dbfs, level_dbfs, ulaw_level_dbfs
+from .resampling import RATES_HZ, Resampler
 from .wav import (
     Encoding,
     WavAudio,
@@ -32,11 +33,13 @@ from .wav import (
 
 __all__ = [
     "FRAME_MS",
+    "RATES_HZ",
     "SILENCE_ALAW",
     "SILENCE_ULAW",
     "ULAW_FRAME_BYTES",
     "Encoding",
     "Framer",
+    "Resampler",
     "WavAudio",
     "WavError",
     "alaw_level_dbfs",

@@ -43,8 +43,8 @@ def pcm16_to_alaw(pcm16: BytesLike) -> bytes:
 
 
 def ulaw_to_alaw(data: BytesLike) -> bytes:
-    """The A-law code of each mu-law code's linear value (the recommendation's table 3 differs by
-    one step on some codes: it keeps repeated conversions stable, this keeps the level)."""
+    """The A-law code of each mu-law code's linear value (on 44 codes one step away from what the
+    recommendation's own conversion table chooses)."""
     return bytes(data).translate(_ULAW_TO_ALAW)
 
 
