@@ -1,0 +1,35 @@
+"""How long a call may wait for anything. Every wait of the core has its number here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """Seconds unless the name says otherwise. All of them are per call."""
+
+    model_ready_s: float = 5.0
+    """Caller on the line, no configured model session: give up."""
+    answer_s: float = 6.0
+    """Caller stopped speaking, no audio and no tool call: ask again, then give up."""
+    response_start_s: float = 5.0
+    """We asked for a response and the server did not begin one."""
+    retry_after_s: float = 1.0
+    """A response failed: wait so long before the one retry (rate limits are per moment)."""
+    caller_silence_s: float = 10.0
+    """After the assistant's speech was played: ask once, then move the call on."""
+    media_stall_s: float = 10.0
+    """No caller audio at all though the socket is open: the caller's side is gone."""
+    max_call_s: float = 600.0
+    undecided_s: float = 120.0
+    """No decision by then: the default route, with what is known."""
+    max_turns: int = 30
+    closing_start_s: float = 4.0
+    """The closing line must have begun by then, otherwise the call moves without it."""
+    closing_margin_s: float = 2.0
+    """The closing line's terminal mark may be so much later than its audio lasts."""
+    max_cancelled_endings: int = 2
+    """So often the caller may speak into the closing line and go on talking."""
+    digit_gap_s: float = 1.5
+    """Keys pressed within this gap belong to one entry."""

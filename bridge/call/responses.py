@@ -1,0 +1,69 @@
+"""One response at a time: asks for one when the model is free, keeps owing it while it is not.
+
+The server refuses a second response while one runs, and starts its own when the caller stops speaking.
+So a wish for a response waits here until neither is the case, and is dropped when the server's own
+response has already seen what the wish was about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bridge.protocol.realtime import CreateResponse
+
+
+@dataclass(slots=True)
+class ResponseSequencer:
+    """The state of the model's one mouth."""
+
+    active_id: str | None = None
+    requested: CreateResponse | None = None
+    """Sent, and not yet answered by ``response.created``."""
+    owed: CreateResponse | None = None
+    caller_speaking: bool = False
+    awaiting_automatic: bool = False
+    """The caller stopped speaking: the server is about to start a response of its own."""
+    _count: int = 0
+
+    @property
+    def idle(self) -> bool:
+        return self.active_id is None and self.requested is None and not self.awaiting_automatic
+
+    def owe(self, wish: CreateResponse) -> None:
+        """Ask for a response as soon as one may be asked for. The newest wish replaces an older."""
+        self.owed = wish
+
+    def forget(self) -> None:
+        self.owed = None
+
+    def due(self) -> CreateResponse | None:
+        """The command to send now, if any; it is then counted as requested."""
+        if self.owed is None or not self.idle or self.caller_speaking:
+            return None
+        self._count += 1
+        self.requested = replace(self.owed, event_id=f"create_{self._count}")
+        self.owed = None
+        return self.requested
+
+    def started(self, response_id: str) -> bool:
+        """``response.created`` came. True if it is the one that was asked for."""
+        asked = self.requested is not None
+        self.active_id = response_id
+        self.requested = None
+        self.awaiting_automatic = False
+        return asked
+
+    def refused(self, event_id: str | None) -> bool:
+        """The server refused our request because a response is running: owe it again."""
+        if self.requested is None or (event_id and event_id != self.requested.event_id):
+            return False
+        if self.owed is None:
+            self.owed = self.requested
+        self.requested = None
+        return True
+
+    def done(self, response_id: str) -> None:
+        """``response.done`` came, perhaps without a ``response.created`` before it."""
+        if self.active_id in (None, response_id):
+            self.active_id = None
+            self.awaiting_automatic = False

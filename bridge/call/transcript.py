@@ -1,0 +1,64 @@
+"""What was said, in the order it was said, whenever the words arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Speaker: TypeAlias = Literal["caller", "assistant"]
+
+
+@dataclass(slots=True)
+class Utterance:
+    """One thing somebody said. ``text`` is None until (or unless) words came for it."""
+
+    speaker: Speaker
+    item_id: str
+    at_ms: int
+    text: str | None = None
+    heard_fraction: float = 1.0
+
+
+class Transcript:
+    """Utterances in the order their audio began. Caller words come late and are keyed by item."""
+
+    def __init__(self) -> None:
+        self._by_item: dict[str, Utterance] = {}
+
+    def begin(self, speaker: Speaker, item_id: str, at_ms: int) -> None:
+        """Somebody began to speak. Known items keep their place."""
+        self._by_item.setdefault(item_id, Utterance(speaker, item_id, at_ms))
+
+    def words(self, speaker: Speaker, item_id: str, text: str, at_ms: int) -> None:
+        """The words of an item arrived, before or after its audio, in whatever order."""
+        self.begin(speaker, item_id, at_ms)
+        self._by_item[item_id].text = text.strip()
+
+    def cut(self, item_id: str, heard_ms: int, sent_ms: int) -> None:
+        """The caller interrupted this item: only a part of it was heard."""
+        utterance = self._by_item.get(item_id)
+        if utterance is not None and sent_ms > 0:
+            utterance.heard_fraction = heard_ms / sent_ms
+
+    def drop(self, item_id: str) -> None:
+        """Nothing of this item was ever heard."""
+        self._by_item.pop(item_id, None)
+
+    @property
+    def utterances(self) -> tuple[Utterance, ...]:
+        return tuple(self._by_item.values())
+
+    def lines(self) -> list[tuple[Speaker, str]]:
+        """What was really said and heard, as words; an interrupted line ends where it was cut."""
+        return [
+            (u.speaker, heard_words(u.text, u.heard_fraction)) for u in self._by_item.values() if u.text
+        ]
+
+
+def heard_words(text: str, fraction: float) -> str:
+    """The part of ``text`` that was spoken in the first ``fraction`` of its time, cut between words."""
+    if fraction >= 1.0:
+        return text
+    words = text.split()
+    kept = words[: int(len(words) * fraction)]
+    return " ".join([*kept, "…"])

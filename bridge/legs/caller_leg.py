@@ -1,0 +1,158 @@
+"""Twilio's side of a call: one media socket, from the upgrade to the end of the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import orjson
+from picows import WSCloseCode, WSFrame, WSListener, WSTransport
+
+from bridge.errors import RemoteProtocolError
+from bridge.legs.fragments import Fragments
+from bridge.legs.sockets import BINARY, CLOSE, CONTINUATION, TEXT
+from bridge.protocol import twilio_stream as tw
+from bridge.protocol.unhandled import UnhandledCounter
+
+CLOSE_CODES = {
+    "bad_json": WSCloseCode.INVALID_TEXT,
+    "binary_frame": WSCloseCode.UNSUPPORTED_DATA,
+    "message_too_big": WSCloseCode.MESSAGE_TOO_BIG,
+    "overloaded": WSCloseCode.TRY_AGAIN_LATER,
+}
+"""Everything else that a peer does wrong is a policy violation (1008)."""
+
+
+class CallerSide(Protocol):
+    """What a caller leg is attached to once its stream has started."""
+
+    def caller_audio(self, payload: str) -> None:
+        """One frame of base64 mu-law, 50 times a second. Must not block, log or await."""
+        ...
+
+    def caller_message(self, message: tw.Message) -> None: ...
+
+    def caller_closed(self, reason: str) -> None:
+        """The socket is gone, whoever closed it. Called once."""
+        ...
+
+    def caller_paused(self, paused: bool) -> None: ...
+
+
+class CallerLeg(WSListener):  # type: ignore[misc]
+    """Reads the stream, keeps its state table, and writes what the call wants played."""
+
+    def __init__(
+        self,
+        on_start: Callable[[CallerLeg, tw.Start], CallerSide],
+        on_fault: Callable[[CallerLeg, RemoteProtocolError], None],
+        unhandled: UnhandledCounter,
+    ) -> None:
+        self._on_start = on_start
+        self._on_fault = on_fault
+        self._unhandled = unhandled
+        self._fragments = Fragments(tw.MAX_MESSAGE_BYTES)
+        self._state = tw.StreamState()
+        self._side: CallerSide | None = None
+        self._audio: Callable[[str], None] | None = None
+        self._fault: str | None = None
+        self.transport: WSTransport | None = None
+        self.stream_sid = ""
+        self.closed = False
+
+    # --- out ---------------------------------------------------------------------------------
+
+    def play(self, payload: str) -> None:
+        if self.transport is not None:
+            self.transport.send(TEXT, tw.encode_media(self.stream_sid, payload))
+
+    def mark(self, name: str) -> None:
+        if self.transport is not None:
+            self.transport.send(TEXT, tw.encode_mark(self.stream_sid, name))
+
+    def clear(self) -> None:
+        if self.transport is not None:
+            self.transport.send(TEXT, tw.encode_clear(self.stream_sid))
+
+    def close(self, reason: str = "") -> None:
+        """End the stream: Twilio goes on with the action or the next verb. Harmless when closed."""
+        if self.transport is None or self.closed:
+            return
+        self.closed = True
+        code = CLOSE_CODES.get(reason, WSCloseCode.POLICY_VIOLATION) if reason else WSCloseCode.OK
+        self.transport.send_close(code, reason.encode())
+        self.transport.disconnect()
+
+    # --- picows ------------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind is CLOSE:
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+            return
+        if self.closed or kind not in (TEXT, CONTINUATION, BINARY):
+            return
+        try:
+            whole = self._fragments.whole(frame)
+            if whole is None:
+                return
+            message = orjson.loads(whole)
+            # The path of a caller's audio: straight through, nothing but this.
+            if self._audio is not None and type(message) is dict and message.get("event") == "media":
+                media = message.get("media")
+                if type(media) is dict and media.get("track", "inbound") == "inbound":
+                    payload = media.get("payload")
+                    if type(payload) is str:
+                        self._audio(payload)
+                        return
+            self._control(tw.decode_object(message))
+        except orjson.JSONDecodeError:
+            self._refuse(RemoteProtocolError("message is not JSON", reason="bad_json"))
+        except RemoteProtocolError as error:
+            self._refuse(error)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.closed = True
+        self.transport = None
+        self._audio = None
+        side, self._side = self._side, None
+        if side is not None:
+            side.caller_closed(self._fault or "stream_closed")
+
+    def pause_writing(self) -> None:
+        if self._side is not None:
+            self._side.caller_paused(True)
+
+    def resume_writing(self) -> None:
+        if self._side is not None:
+            self._side.caller_paused(False)
+
+    # --- everything but audio ----------------------------------------------------------------
+
+    def _control(self, message: tw.Message) -> None:
+        self._state.received(message)
+        match message:
+            case tw.Start():
+                self.stream_sid = message.stream_sid
+                self._side = self._on_start(self, message)
+                self._audio = self._side.caller_audio
+            case tw.Unhandled(kind=kind):
+                self._unhandled.seen(kind)
+            case tw.Stop():
+                self._audio = None
+                if self._side is not None:
+                    self._side.caller_message(message)
+            case _:
+                if self._side is not None:
+                    self._side.caller_message(message)
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        if error.reason == "bad_payload":
+            return  # costs that frame only
+        self._fault = error.reason
+        self._on_fault(self, error)
+        self.close(error.reason)

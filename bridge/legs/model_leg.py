@@ -1,0 +1,204 @@
+"""The model's side of a call: one Realtime session, connected, configured and then bound to a call.
+
+Audio may flow only after ``session.updated`` has echoed ``audio/pcmu`` on both sides. A session can wait in
+the pool, configured and unbound; binding hands its events to a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+from picows import WSCloseCode, WSError, WSFrame, WSListener, WSTransport
+
+from bridge.errors import RemoteProtocolError, TriageBridgeError
+from bridge.legs.fragments import Fragments
+from bridge.legs.sockets import BINARY, CLOSE, CONTINUATION, TEXT, connect_model
+from bridge.protocol import realtime as rt
+from bridge.protocol.unhandled import UnhandledCounter
+
+
+class ModelUnavailableError(TriageBridgeError):
+    """No configured session could be had. ``reason`` is a snake_case name."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason = reason
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEndpoint:
+    """Where the model is and how it is to be set up. ``url`` without the model's name."""
+
+    url: str
+    api_key: str
+    session: rt.SessionSettings
+    timeout_s: float = 5.0
+    ssl_context: ssl.SSLContext | None = None
+
+    @property
+    def address(self) -> str:
+        return f"{self.url}?model={self.session.model}"
+
+
+class ModelLeg(WSListener):  # type: ignore[misc]
+    """A Realtime session on its own socket."""
+
+    def __init__(self, endpoint: ModelEndpoint, unhandled: UnhandledCounter) -> None:
+        self._endpoint = endpoint
+        self._unhandled = unhandled
+        self._fragments = Fragments()
+        self._state = rt.SessionState()
+        self._transport: WSTransport | None = None
+        self._configured: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._owner: Callable[[rt.ServerEvent], None] | None = None
+        self._on_closed: Callable[[str], None] | None = None
+        self._on_pause: Callable[[bool], None] | None = None
+        self.opened_at = asyncio.get_running_loop().time()
+        self.closed = False
+        self.closed_at: float | None = None
+        self.last_error: rt.ServerError | None = None
+
+    # --- life --------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect and configure. Raises ``ModelUnavailableError``; the socket is closed then."""
+        endpoint = self._endpoint
+        headers = {"Authorization": f"Bearer {endpoint.api_key}"}
+        try:
+            async with asyncio.timeout(endpoint.timeout_s):
+                await connect_model(
+                    self,
+                    endpoint.address,
+                    headers,
+                    timeout_s=endpoint.timeout_s,
+                    ssl_context=endpoint.ssl_context,
+                )
+                await self._configured
+        except TimeoutError:
+            self.close()
+            raise ModelUnavailableError("model_timeout") from None
+        except (OSError, WSError) as error:
+            self.close()
+            raise ModelUnavailableError("model_unreachable", type(error).__name__) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def bind(
+        self,
+        owner: Callable[[rt.ServerEvent], None],
+        on_closed: Callable[[str], None],
+        on_pause: Callable[[bool], None],
+    ) -> WSTransport:
+        """Give this session to a call: its events, its end, and its back-pressure."""
+        assert self._transport is not None
+        self._owner, self._on_closed, self._on_pause = owner, on_closed, on_pause
+        return self._transport
+
+    def watch(self, on_closed: Callable[[str], None]) -> None:
+        """While unbound: who is to know when it closes."""
+        self._on_closed = on_closed
+
+    def send(self, command: rt.Command) -> None:
+        if self._transport is not None and not self.closed:
+            self._transport.send(TEXT, rt.encode(command))
+
+    def close(self) -> None:
+        """Close the socket; no event comes after this. Harmless when closed."""
+        self._owner = self._on_closed = self._on_pause = None
+        if self._transport is not None and not self.closed:
+            self._transport.send_close(WSCloseCode.OK)
+            self._transport.disconnect()
+        self._mark_closed()
+
+    def _mark_closed(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.closed_at = asyncio.get_running_loop().time()
+        if not self._configured.done():
+            self._configured.cancel()
+
+    # --- picows ------------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind is CLOSE:
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+            return
+        if kind not in (TEXT, CONTINUATION, BINARY):
+            return
+        try:
+            whole = self._fragments.whole(frame)
+            if whole is None:
+                return
+            event = rt.decode_object(orjson.loads(whole))
+        except (RemoteProtocolError, orjson.JSONDecodeError):
+            # One broken event costs that event; a server that sends only those goes silent and is
+            # dealt with by the call's deadlines.
+            self._unhandled.seen("(malformed)")
+            return
+        if self._owner is not None:
+            self._owner(event)
+        else:
+            self._unbound(event)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        handshake = transport.close_handshake
+        code = int(handshake.recv.code.value) if handshake and handshake.recv else 1006
+        reason = f"model_closed_{code}"
+        if self.last_error is not None and self.last_error.code:
+            reason = self.last_error.code
+        if not self._configured.done():
+            self._configured.set_exception(ModelUnavailableError(reason))
+        on_closed = self._on_closed
+        self._owner = self._on_closed = self._on_pause = None
+        self._mark_closed()
+        if on_closed is not None:
+            on_closed(reason)
+
+    def pause_writing(self) -> None:
+        if self._on_pause is not None:
+            self._on_pause(True)
+
+    def resume_writing(self) -> None:
+        if self._on_pause is not None:
+            self._on_pause(False)
+
+    # --- configuring -------------------------------------------------------------------------
+
+    def _unbound(self, event: rt.ServerEvent) -> None:
+        """Before a call has it: create, configure, check the echo, and refuse what is refused."""
+        match event:
+            case rt.SessionCreated() if not self._configured.done():
+                self.send(rt.ConfigureSession(self._endpoint.session.to_wire()))
+            case rt.SessionUpdated() if not self._configured.done():
+                fault = rt.check_echo(event)
+                if fault is None:
+                    self._configured.set_result(None)
+                else:
+                    self._fail("format_not_accepted", fault)
+            case rt.ServerError():
+                self.last_error = event
+                if not self._configured.done():
+                    self._fail(event.code or "configuration_refused", event.message)
+                elif rt.severity(event) in ("session_over", "fatal"):
+                    self._hang_up()
+            case _:
+                pass
+
+    def _fail(self, reason: str, detail: str) -> None:
+        if not self._configured.done():
+            self._configured.set_exception(ModelUnavailableError(reason, detail))
+
+    def _hang_up(self) -> None:
+        if self._transport is not None:
+            self._transport.send_close(WSCloseCode.OK)
+            self._transport.disconnect()
