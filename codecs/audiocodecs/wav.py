@@ -38,6 +38,24 @@ class Encoding(enum.IntEnum):
         return 2 if self is Encoding.PCM16 else 1
 
 
+_SILENCE = {
+    Encoding.PCM16: b"\0",
+    Encoding.ALAW: bytes([g711.SILENCE_ALAW]),
+    Encoding.ULAW: bytes([g711.SILENCE_ULAW]),
+}
+_EXTENSIBLE = 0xFFFE
+# The rest of a sub-format GUID whose first two bytes are a format tag (KSDATAFORMAT_SUBTYPE_*).
+_SUBFORMAT = bytes.fromhex("0000 0000 1000 8000 00aa 0038 9b71")
+_OTHER_TAGS = {
+    0x0002: "MS ADPCM",
+    0x0003: "IEEE float",
+    0x0011: "IMA ADPCM",
+    0x0031: "GSM 6.10",
+    0x0055: "MP3",
+    _EXTENSIBLE: "extensible, unknown sub-format",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class WavAudio:
     """Audio as it is stored: ``data`` holds encoded samples, two channels interleaved."""
@@ -140,17 +158,6 @@ def read_wav(file: WavFile) -> WavAudio:
         raise WavError(f"{name}: {error}") from None
 
 
-_SILENCE = {
-    Encoding.PCM16: b"\0",
-    Encoding.ALAW: bytes([g711.SILENCE_ALAW]),
-    Encoding.ULAW: bytes([g711.SILENCE_ULAW]),
-}
-_EXTENSIBLE = 0xFFFE
-# The rest of a sub-format GUID whose first two bytes are a format tag (KSDATAFORMAT_SUBTYPE_*).
-_SUBFORMAT = bytes.fromhex("0000 0000 1000 8000 00aa 0038 9b71")
-_OTHER_TAGS = {2: "MS ADPCM", 3: "IEEE float", 0x11: "IMA ADPCM", 0x31: "GSM 6.10", 0x55: "MP3"}
-
-
 def encode_wav(audio: WavAudio) -> bytes:
     """The bytes of a WAV file."""
     chunks = _chunk(b"fmt ", _fmt_body(audio))
@@ -170,10 +177,10 @@ def decode_wav(blob: bytes) -> WavAudio:
     bodies: dict[bytes, bytes] = {}
     for kind, body in _chunks(blob):
         bodies.setdefault(kind, body)
-    missing = [kind.decode() for kind in (b"fmt ", b"data") if kind not in bodies]
-    if missing:
-        found = b", ".join(bodies) or b"none"
-        raise WavError(f"has no {' and no '.join(missing)} chunk; chunks found: {found!r}")
+    if not {b"fmt ", b"data"} <= bodies.keys():
+        raise WavError(
+            f"has the chunks {list(bodies)[:10]}, expected b'fmt ' and b'data' among them"
+        )
     encoding, rate_hz, channels = _parse_fmt(bodies[b"fmt "])
     data = bodies[b"data"]
     whole = len(data) - len(data) % (encoding.sample_bytes * channels)
