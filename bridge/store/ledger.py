@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from bridge.errors import TriageBridgeError
 
-Entry: TypeAlias = Literal["number", "studio", "twiml_bin"]
+Entry: TypeAlias = Literal["number", "studio", "bin"]
 """How it reached us: our webhook on the number, a TwiML Redirect widget, a static TwiML Bin."""
 
 RefusalReason: TypeAlias = Literal[
@@ -50,7 +50,7 @@ class CallOpening:
 
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
-    """Where one hop goes, with the TwiML as it was rendered then: whoever is asked answers the same."""
+    """Where one hop goes, with its TwiML as rendered then: whoever is asked answers the same."""
 
     call_sid: str
     hop: int
@@ -97,7 +97,7 @@ class Ledger(Protocol):
 
         The same ``idempotency_key`` gives what it gave before. Without one, a hop that was never
         used (no token redeemed, nothing decided) is given again, since Twilio may repeat a webhook;
-        otherwise the next hop opens. A ``twiml_bin`` opening counts as used at once.
+        otherwise the next hop opens. A ``bin`` opening counts as used at once.
         """
         ...
 

@@ -91,7 +91,7 @@ class MemoryLedger:
             raise LedgerUnavailableError(f"call {opening.call_sid} came in {HOPS_PER_CALL} times")
         hop = max(opening.hop, max(record.hops, default=-1) + 1)
         opened = replace(opening, hop=hop, parameters=dict(opening.parameters))
-        record.hops[hop] = _Hop(opened, idempotency_key, used=opening.entry == "twiml_bin")
+        record.hops[hop] = _Hop(opened, idempotency_key, used=opening.entry == "bin")
         return opened
 
     async def mint_token(self, call_sid: str, ttl_s: float) -> str:
