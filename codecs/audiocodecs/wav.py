@@ -11,7 +11,7 @@ import enum
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -43,6 +43,8 @@ _SILENCE = {
     Encoding.ALAW: bytes([g711.SILENCE_ALAW]),
     Encoding.ULAW: bytes([g711.SILENCE_ULAW]),
 }
+# Sizes are 32 bits wide; the other chunks take 54 bytes at most.
+_MOST_DATA = 2**32 - 64
 _EXTENSIBLE = 0xFFFE
 # The rest of a sub-format GUID whose first two bytes are a format tag (KSDATAFORMAT_SUBTYPE_*).
 _SUBFORMAT = bytes.fromhex("0000 0000 1000 8000 00aa 0038 9b71")
@@ -58,9 +60,12 @@ _OTHER_TAGS = {
 
 @dataclass(frozen=True, slots=True)
 class WavAudio:
-    """Audio as it is stored: ``data`` holds encoded samples, two channels interleaved."""
+    """Audio as it is stored: ``data`` holds encoded samples, two channels interleaved.
 
-    data: bytes
+    The bytes stay out of the representation, and with it out of logs and tracebacks.
+    """
+
+    data: bytes = field(repr=False)
     encoding: Encoding = Encoding.ULAW
     rate_hz: int = 8000
     channels: int = 1
@@ -160,13 +165,13 @@ def read_wav(file: WavFile) -> WavAudio:
 
 def encode_wav(audio: WavAudio) -> bytes:
     """The bytes of a WAV file."""
+    if len(audio.data) > _MOST_DATA:
+        raise WavError(f"data is {len(audio.data)} bytes long, expected {_MOST_DATA} or less")
     chunks = _chunk(b"fmt ", _fmt_body(audio))
     if audio.encoding is not Encoding.PCM16:
         # Required for every format but PCM: samples per channel.
         chunks += _chunk(b"fact", struct.pack("<I", audio.frame_count))
     chunks += _chunk(b"data", audio.data)
-    if len(chunks) + 4 >= 2**32:
-        raise WavError(f"data is {len(audio.data)} bytes long, more than a WAV file can hold")
     return struct.pack("<4sI4s", b"RIFF", 4 + len(chunks), b"WAVE") + chunks
 
 

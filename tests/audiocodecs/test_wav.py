@@ -255,6 +255,11 @@ def test_audio_knows_its_length() -> None:
     assert (audio.frame_bytes, audio.frame_count, audio.duration_ms) == (4, 16000, 2000)
 
 
+def test_audio_never_shows_in_its_representation() -> None:
+    shown = "WavAudio(encoding=<Encoding.ULAW: 7>, rate_hz=8000, channels=1)"
+    assert repr(WavAudio(b"spoken words")) == shown
+
+
 def test_audio_converts_to_pcm16_and_ulaw() -> None:
     ulaw = bytes(range(128, 256))
     as_ulaw = WavAudio(ulaw)
