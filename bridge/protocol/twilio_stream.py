@@ -1,105 +1,84 @@
-"""Twilio's side of a call: text in, typed messages out; wishes in, text out. Knows no socket, no clock.
+"""Twilio's side of a call: text in, typed messages out; wishes in, text out. No socket, no clock.
 
-Source: Twilio Media Streams, websocket messages, bidirectional ``<Connect><Stream>``.
+Tolerant in what is read (key order, spacing, escapes, numbers as strings, unknown fields and
+events), exact in what is sent: Twilio drops a message with one field too many (warning 31951).
+
+The way of one text frame in the socket layer, 50 times a second and call::
+
+    obj = parse(raw)                                # RemoteProtocolError: too big, not JSON
+    if state.streaming and (payload := media_payload(obj)) is not None:
+        model.send(encode_append(payload))          # nothing typed is made on this path
+    else:
+        message = decode_object(obj)                # RemoteProtocolError: what is wrong with it
+        state.receive(message)                      # RemoteProtocolError: not now
+
+An error whose ``reason`` is in ``SKIPPABLE_REASONS`` costs that frame only; any other ends the
+stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from bridge.protocol.twilio_decode import (
+    SKIPPABLE_REASONS,
+    decode,
+    decode_object,
+    media_payload,
+    parse,
+    valid_payload,
+)
+from bridge.protocol.twilio_encode import encode, encode_clear, encode_mark, encode_media
+from bridge.protocol.twilio_marks import MarkKind, MarkRef, mark_name, parse_mark
+from bridge.protocol.twilio_messages import (
+    BYTES_PER_MS,
+    FRAME_BYTES,
+    FRAME_MS,
+    MAX_MESSAGE_BYTES,
+    ClearPlayback,
+    Connected,
+    Dtmf,
+    Intent,
+    Mark,
+    Media,
+    Message,
+    PlayAudio,
+    SendMark,
+    Start,
+    Stop,
+    Unhandled,
+)
+from bridge.protocol.twilio_state import StreamPhase, StreamState
 
-MAX_MESSAGE_BYTES = 64 * 1024
-FRAME_BYTES = 160
-FRAME_MS = 20
-BYTES_PER_MS = 8
-
-
-# --- what Twilio tells us -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The first message of a socket."""
-
-    protocol: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The stream began. ``parameters`` are the ``<Parameter>`` values, all strings."""
-
-    stream_sid: str
-    account_sid: str
-    call_sid: str
-    tracks: tuple[str, ...]
-    encoding: str
-    sample_rate_hz: int
-    channels: int
-    parameters: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Media:
-    """One frame of caller audio, base64 mu-law as it came. Off the hot path only."""
-
-    payload: str
-    timestamp_ms: int
-    chunk: int
-
-
-@dataclass(frozen=True, slots=True)
-class Dtmf:
-    """The caller pressed a key: 0-9, ``*``, ``#`` or A-D."""
-
-    digit: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Everything sent before the mark of this name was played, or a clear threw it away."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """The stream or the call ended; Twilio gives no reason."""
-
-    call_sid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unhandled:
-    """An event we do not use. Counted, never an error."""
-
-    kind: str
-
-
-Message: TypeAlias = Connected | Start | Media | Dtmf | Mark | Stop | Unhandled
-
-
-# --- what we ask of Twilio ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PlayAudio:
-    """Play base64 mu-law, 8 kHz mono, behind what is already queued."""
-
-    payload: str
-
-
-@dataclass(frozen=True, slots=True)
-class SendMark:
-    """Ask for an echo of ``name`` when all audio before it was played."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClearPlayback:
-    """Throw away what is queued. Twilio then echoes every pending mark, though it was never heard."""
-
-
-Intent: TypeAlias = PlayAudio | SendMark | ClearPlayback
+__all__ = [
+    "BYTES_PER_MS",
+    "FRAME_BYTES",
+    "FRAME_MS",
+    "MAX_MESSAGE_BYTES",
+    "SKIPPABLE_REASONS",
+    "ClearPlayback",
+    "Connected",
+    "Dtmf",
+    "Intent",
+    "Mark",
+    "MarkKind",
+    "MarkRef",
+    "Media",
+    "Message",
+    "PlayAudio",
+    "SendMark",
+    "Start",
+    "Stop",
+    "StreamPhase",
+    "StreamState",
+    "Unhandled",
+    "decode",
+    "decode_object",
+    "encode",
+    "encode_clear",
+    "encode_mark",
+    "encode_media",
+    "mark_name",
+    "media_payload",
+    "parse",
+    "parse_mark",
+    "valid_payload",
+]
