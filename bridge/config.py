@@ -1,4 +1,4 @@
-"""All settings: read once from the environment, checked together, frozen, handed down in branches."""
+"""All settings: read once from the environment, checked together, frozen, handed on in branches."""
 
 from __future__ import annotations
 

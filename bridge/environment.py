@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 _Option = TypeVar("_Option", bound=str)
-_SHOWN_CHARS = 60
+_SHOWN_CHARS = 200
 
 
 class Environment:

@@ -255,7 +255,7 @@ def _call(env: Environment) -> CallLimits:
 def _web(env: Environment, host: str, port: int, insecure_local: bool) -> WebSettings:
     if insecure_local and not is_loopback(host):
         env.fault(
-            f"--insecure-local with --host {host}: without signatures only loopback is served"
+            f"--insecure-local with --host {host}: unsigned calls are served on loopback only"
         )
     return WebSettings(host, port, _origin(env, host, port, insecure_local), insecure_local)
 
