@@ -84,7 +84,7 @@ async def test_a_call_that_comes_back_after_its_decision_is_on_the_next_hop(
 
 
 async def test_each_stream_of_a_twiml_bin_is_a_hop(ledger: Ledger, samples: Samples) -> None:
-    opening = samples.opening(entry="twiml_bin")
+    opening = samples.opening(entry="bin")
     hops = [(await ledger.open_call(opening)).hop for _ in range(3)]
     assert hops == [0, 1, 2]
 

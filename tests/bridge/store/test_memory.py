@@ -72,9 +72,9 @@ async def test_a_call_that_loops_is_refused_in_the_end(
 ) -> None:
     ledger = ledger_of(clock)
     for _ in range(HOPS_PER_CALL):
-        await ledger.open_call(samples.opening(entry="twiml_bin"))
+        await ledger.open_call(samples.opening(entry="bin"))
     with pytest.raises(LedgerUnavailableError, match="came in 16 times"):
-        await ledger.open_call(samples.opening(entry="twiml_bin"))
+        await ledger.open_call(samples.opening(entry="bin"))
 
 
 async def test_what_the_caller_of_the_ledger_changes_later_is_not_stored(
