@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from dispatch.outcome import Outcome
+from dispatch.outcome import LimitKind, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Desk(Protocol):
         """Whether the assistant promised a transfer in ``text``, which no tool call backed."""
         ...
 
-    def limit_reached(self, kind: str) -> Finish:
-        """Time, turns or silence ran out: ``undecided``, ``max_call``, ``max_turns``, ``caller_silent``."""
+    def limit_reached(self, kind: LimitKind) -> Finish:
+        """Time, turns or silence ran out."""
         ...
 
     @property

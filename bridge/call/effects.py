@@ -21,7 +21,10 @@ class RunTool:
 
 @dataclass(frozen=True, slots=True)
 class EndCall:
-    """Write the decision for ``outcome``, close the model's socket, then Twilio's. At most one a call."""
+    """Write the decision for ``outcome``, close the model's socket, then Twilio's.
+
+    At most one a call.
+    """
 
     outcome: Outcome
 

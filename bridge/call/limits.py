@@ -27,6 +27,8 @@ class CallLimits:
     max_turns: int = 30
     closing_start_s: float = 4.0
     """The closing line must have begun by then, otherwise the call moves without it."""
+    closing_length_s: float = 20.0
+    """The longest closing line, from its response's begin to its last audio sent."""
     closing_margin_s: float = 2.0
     """The closing line's terminal mark may be so much later than its audio lasts."""
     max_cancelled_endings: int = 2

@@ -1,9 +1,10 @@
 """What was sent to the caller, what of it was heard, and where to cut when the caller interrupts.
 
-Twilio plays what it gets in order and echoes a mark when it reaches it. A mark before the first audio
-of an item says that the item begins to play; one behind each delta says how far it got. Between marks the
-position is the last mark plus the time since, never more than was sent. After a clear Twilio echoes all
-pending marks although nothing was heard: every mark carries an epoch, and a clear begins a new one.
+Twilio plays what it gets in order and echoes a mark when it reaches it. A mark before the first
+audio of an item says that the item begins to play; one behind each delta says how far it got.
+Between marks the position is the last mark plus the time since, never more than was sent. After a
+clear Twilio echoes all pending marks although nothing was heard: every mark carries an epoch, and
+a clear begins a new one.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ class Cut:
 
 
 class Playback:
-    """Per audio item: sent, heard, cut. Times are seconds of the caller's clock, positions milliseconds."""
+    """Per audio item: sent, heard, cut.
+
+    Times are seconds of the caller's clock, positions milliseconds.
+    """
 
     def __init__(self) -> None:
         self._epoch = 0
@@ -62,7 +66,10 @@ class Playback:
         return any(item.acknowledged_ms < item.sent_ms for item in self._items.values())
 
     def sent(self, item_id: str, content_index: int, byte_count: int) -> tuple[str | None, str]:
-        """Count audio about to be sent; the names of the marks to send before (if any) and after it."""
+        """Count audio about to be sent.
+
+        The names of the marks to send before (if any) and after it.
+        """
         item = self._items.get(item_id)
         opening: str | None = None
         if item is None:

@@ -1,8 +1,8 @@
 """One response at a time: asks for one when the model is free, keeps owing it while it is not.
 
-The server refuses a second response while one runs, and starts its own when the caller stops speaking.
-So a wish for a response waits here until neither is the case, and is dropped when the server's own
-response has already seen what the wish was about.
+The server refuses a second response while one runs, and starts its own when the caller stops
+speaking. So a wish for a response waits here until neither is the case, and is dropped when the
+server's own response has already seen what the wish was about.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class ResponseSequencer:
         self.owed = None
         return self.requested
 
-    def started(self, response_id: str) -> bool:
-        """``response.created`` came. True if it is the one that was asked for."""
-        asked = self.requested is not None
+    def started(self, response_id: str) -> CreateResponse | None:
+        """``response.created`` came. The request that it answers, None for the server's own."""
+        asked = self.requested
         self.active_id = response_id
         self.requested = None
         self.awaiting_automatic = False
@@ -67,3 +67,8 @@ class ResponseSequencer:
         if self.active_id in (None, response_id):
             self.active_id = None
             self.awaiting_automatic = False
+
+    def lost(self) -> None:
+        """The model's session is gone, and everything in flight with it."""
+        self.active_id = self.requested = self.owed = None
+        self.caller_speaking = self.awaiting_automatic = False

@@ -1,4 +1,7 @@
-"""The deadlines of one call. The runner sleeps until the next of them; nothing here knows a clock."""
+"""The deadlines of one call. The runner sleeps until the next of them.
+
+Nothing here knows a clock.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,10 @@ class Timers:
 
     def clear(self) -> None:
         self._due.clear()
+
+    def at(self, name: TimerName) -> float:
+        """When ``name`` comes due. Raises ``KeyError`` where it is not set."""
+        return self._due[name]
 
     def __contains__(self, name: TimerName) -> bool:
         return name in self._due

@@ -51,12 +51,16 @@ class Transcript:
     def lines(self) -> list[tuple[Speaker, str]]:
         """What was really said and heard, as words; an interrupted line ends where it was cut."""
         return [
-            (u.speaker, heard_words(u.text, u.heard_fraction)) for u in self._by_item.values() if u.text
+            (u.speaker, heard_words(u.text, u.heard_fraction))
+            for u in self._by_item.values()
+            if u.text
         ]
 
 
 def heard_words(text: str, fraction: float) -> str:
-    """The part of ``text`` that was spoken in the first ``fraction`` of its time, cut between words."""
+    """The part of ``text`` that was spoken in the first ``fraction`` of its time, cut between
+    words.
+    """
     if fraction >= 1.0:
         return text
     words = text.split()

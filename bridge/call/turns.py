@@ -1,7 +1,8 @@
-"""The latency clock of each turn: from the end of the caller's speech to the answer in the caller's ear.
+"""The latency clock of each turn: from the end of the caller's speech to the answer in the
+caller's ear.
 
-Times are seconds of one monotonic clock, handed in. The audio clock counts caller audio appended to the
-model; it turns the server's audio positions into times of our own clock.
+Times are seconds of one monotonic clock, handed in. The audio clock counts caller audio appended
+to the model; it turns the server's audio positions into times of our own clock.
 """
 
 from __future__ import annotations
@@ -60,7 +61,10 @@ class Turn:
 
 @dataclass(slots=True)
 class TurnClock:
-    """Measures turns and interruptions. ``vad_silence_ms`` is what the server waits before it says stop."""
+    """Measures turns and interruptions.
+
+    ``vad_silence_ms`` is what the server waits before it says stop.
+    """
 
     vad_silence_ms: int
     audio: AudioClock = field(default_factory=AudioClock)

@@ -9,7 +9,10 @@ from bridge.protocol.realtime import Usage
 
 @dataclass(slots=True)
 class UsageMeter:
-    """Sums over every response, cancelled ones included. Cached tokens are a subset of the input."""
+    """Sums over every response, cancelled ones included.
+
+    Cached tokens are a subset of the input.
+    """
 
     text_in: int = 0
     audio_in: int = 0

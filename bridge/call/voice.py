@@ -18,7 +18,10 @@ LOCAL_ITEMS = frozenset({GREETING_ITEM, LINE_ITEM})
 
 @dataclass(frozen=True, slots=True)
 class CachedLine:
-    """A line in the model's voice kept as audio. ``payloads`` are base64 mu-law, played in order."""
+    """A line in the model's voice kept as audio.
+
+    ``payloads`` are base64 mu-law, played in order.
+    """
 
     text: str
     payloads: tuple[str, ...]

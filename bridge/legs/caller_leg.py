@@ -39,7 +39,7 @@ class CallerSide(Protocol):
     def caller_paused(self, paused: bool) -> None: ...
 
 
-class CallerLeg(WSListener):  # type: ignore[misc]
+class CallerLeg(WSListener):
     """Reads the stream, keeps its state table, and writes what the call wants played."""
 
     def __init__(
@@ -102,7 +102,11 @@ class CallerLeg(WSListener):  # type: ignore[misc]
                 return
             message = orjson.loads(whole)
             # The path of a caller's audio: straight through, nothing but this.
-            if self._audio is not None and type(message) is dict and message.get("event") == "media":
+            if (
+                self._audio is not None
+                and type(message) is dict
+                and message.get("event") == "media"
+            ):
                 media = message.get("media")
                 if type(media) is dict and media.get("track", "inbound") == "inbound":
                     payload = media.get("payload")
@@ -134,14 +138,14 @@ class CallerLeg(WSListener):  # type: ignore[misc]
     # --- everything but audio ----------------------------------------------------------------
 
     def _control(self, message: tw.Message) -> None:
-        self._state.received(message)
+        self._state.receive(message)
         match message:
             case tw.Start():
                 self.stream_sid = message.stream_sid
                 self._side = self._on_start(self, message)
                 self._audio = self._side.caller_audio
             case tw.Unhandled(kind=kind):
-                self._unhandled.seen(kind)
+                self._unhandled.note(kind)
             case tw.Stop():
                 self._audio = None
                 if self._side is not None:

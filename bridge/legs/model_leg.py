@@ -1,7 +1,7 @@
 """The model's side of a call: one Realtime session, connected, configured and then bound to a call.
 
-Audio may flow only after ``session.updated`` has echoed ``audio/pcmu`` on both sides. A session can wait in
-the pool, configured and unbound; binding hands its events to a call.
+Audio may flow only after ``session.updated`` has echoed ``audio/pcmu`` on both sides. A session
+can wait in the pool, configured and unbound; binding hands its events to a call.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
+import structlog
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSTransport
 
 from bridge.errors import RemoteProtocolError, TriageBridgeError
@@ -19,6 +20,8 @@ from bridge.legs.fragments import Fragments
 from bridge.legs.sockets import BINARY, CLOSE, CONTINUATION, TEXT, connect_model
 from bridge.protocol import realtime as rt
 from bridge.protocol.unhandled import UnhandledCounter
+
+_log = structlog.get_logger("bridge.model")
 
 
 class ModelUnavailableError(TriageBridgeError):
@@ -44,7 +47,7 @@ class ModelEndpoint:
         return f"{self.url}?model={self.session.model}"
 
 
-class ModelLeg(WSListener):  # type: ignore[misc]
+class ModelLeg(WSListener):
     """A Realtime session on its own socket."""
 
     def __init__(self, endpoint: ModelEndpoint, unhandled: UnhandledCounter) -> None:
@@ -94,8 +97,12 @@ class ModelLeg(WSListener):  # type: ignore[misc]
         on_closed: Callable[[str], None],
         on_pause: Callable[[bool], None],
     ) -> WSTransport:
-        """Give this session to a call: its events, its end, and its back-pressure."""
-        assert self._transport is not None
+        """Give this session to a call: its events, its end, and its back-pressure.
+
+        Raises ``ModelUnavailableError`` if it closed meanwhile.
+        """
+        if self._transport is None or self.closed:
+            raise ModelUnavailableError("model_closed")
         self._owner, self._on_closed, self._on_pause = owner, on_closed, on_pause
         return self._transport
 
@@ -139,13 +146,18 @@ class ModelLeg(WSListener):  # type: ignore[misc]
             whole = self._fragments.whole(frame)
             if whole is None:
                 return
-            event = rt.decode_object(orjson.loads(whole))
-        except (RemoteProtocolError, orjson.JSONDecodeError):
+            self._received(rt.decode_object(orjson.loads(whole)))
+        except (RemoteProtocolError, orjson.JSONDecodeError) as error:
             # One broken event costs that event; a server that sends only those goes silent and is
             # dealt with by the call's deadlines.
-            self._unhandled.seen("(malformed)")
-            return
-        if self._owner is not None:
+            if self._unhandled.note("(malformed)"):
+                _log.warning("model_event_malformed", error=str(error)[:200])
+
+    def _received(self, event: rt.ServerEvent) -> None:
+        if isinstance(event, rt.Unhandled):
+            if self._unhandled.note(event.kind):
+                _log.info("model_event_unhandled", kind=event.kind)
+        elif self._owner is not None:
             self._owner(event)
         else:
             self._unbound(event)
@@ -176,29 +188,19 @@ class ModelLeg(WSListener):  # type: ignore[misc]
 
     def _unbound(self, event: rt.ServerEvent) -> None:
         """Before a call has it: create, configure, check the echo, and refuse what is refused."""
-        match event:
-            case rt.SessionCreated() if not self._configured.done():
-                self.send(rt.ConfigureSession(self._endpoint.session.to_wire()))
-            case rt.SessionUpdated() if not self._configured.done():
-                fault = rt.check_echo(event)
-                if fault is None:
-                    self._configured.set_result(None)
-                else:
-                    self._fail("format_not_accepted", fault)
-            case rt.ServerError():
-                self.last_error = event
-                if not self._configured.done():
-                    self._fail(event.code or "configuration_refused", event.message)
-                elif rt.severity(event) in ("session_over", "fatal"):
-                    self._hang_up()
-            case _:
-                pass
+        failure = self._state.receive(event)
+        if isinstance(event, rt.ServerError):
+            self.last_error = event
+        if failure is not None:
+            self._failed(ModelUnavailableError(failure.reason, failure.detail))
+        elif isinstance(event, rt.SessionCreated):
+            self.send(rt.ConfigureSession(self._endpoint.session.to_wire()))
+        elif self._state.ready and not self._configured.done():
+            self._configured.set_result(None)
 
-    def _fail(self, reason: str, detail: str) -> None:
+    def _failed(self, error: ModelUnavailableError) -> None:
         if not self._configured.done():
-            self._configured.set_exception(ModelUnavailableError(reason, detail))
-
-    def _hang_up(self) -> None:
+            self._configured.set_exception(error)
         if self._transport is not None:
             self._transport.send_close(WSCloseCode.OK)
             self._transport.disconnect()

@@ -1,9 +1,11 @@
-"""Both media sockets on picows: the server side handed over by uvicorn, the client side to the model.
+"""Both media sockets on picows: the server side handed over by uvicorn, the client side to the
+model.
 
-uvicorn accepts the connection and reads the upgrade request, as for HTTP. Its ``ws`` setting takes any factory:
-it calls ``connection_made``, replays the request with ``data_received`` and makes the object the
-transport's protocol. ``UpgradedSocket`` is a picows protocol that understands that replay, so from there on the
-socket is picows' alone, on the same port as everything else.
+uvicorn accepts the connection and reads the upgrade request, as for HTTP. Its ``ws`` setting
+takes any factory: it calls ``connection_made``, replays the request with ``data_received`` and
+makes the object the transport's protocol. ``UpgradedSocket`` is a picows protocol that
+understands that replay, so from there on the socket is picows' alone, on the same port as
+everything else.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from picows import (
     WSAutoPingStrategy,
@@ -31,9 +32,7 @@ MODEL_MESSAGE_BYTES = 16 * 1024 * 1024
 HIGH_WATER_BYTES = 256 * 1024
 """A leg that has so much unsent is slow: caller audio is held back from then on."""
 
-ListenerFactory = Callable[
-    [WSUpgradeRequest], WSListener | WSUpgradeResponseWithListener | None
-]
+ListenerFactory = Callable[[WSUpgradeRequest], WSListener | WSUpgradeResponseWithListener | None]
 _log = logging.getLogger("picows.server")
 _log.setLevel(logging.WARNING)
 logging.getLogger("picows.client").setLevel(logging.WARNING)
@@ -56,11 +55,11 @@ class UpgradedSocket(WSProtocol):  # type: ignore[misc]
 def upgrade_factory(listener_factory: ListenerFactory) -> Callable[..., UpgradedSocket]:
     """What uvicorn's ``ws`` setting wants: called for each upgrade request on the HTTP port.
 
-    ``listener_factory`` decides on the request: a listener accepts it, a response refuses it. It cannot agree
-    to an extension: picows knows none, so permessage-deflate is never in the answer.
+    ``listener_factory`` decides on the request: a listener accepts it, a response refuses it. It
+    cannot agree to an extension: picows knows none, so permessage-deflate is never in the answer.
     """
 
-    def make(config: Any, server_state: Any, app_state: Any) -> UpgradedSocket:
+    def make(config: object, server_state: object, app_state: object) -> UpgradedSocket:
         return UpgradedSocket(
             None,  # host and port: client side only
             None,  # path: client side only

@@ -1,0 +1,149 @@
+"""How a call ends: decided, the closing line heard to its end, and then exactly one ``EndCall``."""
+
+from __future__ import annotations
+
+from bridge.call.desk import Finish
+from bridge.call.effects import Effect, EndCall, Note
+from bridge.call.state import CallState, Phase
+from bridge.call.voice import LINE_ITEM
+from bridge.protocol.realtime import AddText, CancelResponse, CreateResponse
+from bridge.protocol.twilio_stream import SendMark, mark_name
+from dispatch.outcome import AssistantFailed, LimitKind, Outcome
+
+CLOSING_PURPOSE = "closing"
+ENDING_CANCELLED = (
+    "The caller spoke before the call was moved on. Nothing has been transferred. Listen to them, "
+    "answer, and call the tool again when it is clear what they want."
+)
+
+
+class Ending:
+    """Everything between a decision and the end of the stream."""
+
+    def __init__(self, state: CallState) -> None:
+        self._state = state
+        self._finish: Finish | None = None
+        self._closing_response: str | None = None
+        self._end_mark: str | None = None
+        self._end_marks = 0
+        self._cancelled = 0
+
+    def decide(self, finish: Finish, now: float) -> list[Effect]:
+        """The call is decided: let the closing line be said, then end."""
+        state = self._state
+        if state.phase is not Phase.TALKING:
+            return []
+        state.phase = Phase.CLOSING
+        self._finish = finish
+        state.timers.cancel("answer", "caller_silence", "decision", "digits", "retry")
+        state.responses.forget()
+        decided: list[Effect] = [Note("decided", {"outcome": type(finish.outcome).__name__})]
+        if not finish.closing or not state.model_ready:
+            return decided + self._spoken(now)
+        state.responses.owe(
+            CreateResponse(
+                instructions=finish.closing,
+                tool_choice="none",
+                metadata={"purpose": CLOSING_PURPOSE},
+            )
+        )
+        state.timers.set("closing", state.spoken_by(now) + state.limits.closing_start_s)
+        return decided
+
+    def decide_at_once(self, finish: Finish, now: float) -> list[Effect]:
+        """A decision that waits for nobody: cut what the assistant is saying."""
+        state = self._state
+        effects, _ = state.voice.interrupt(now)
+        state.responses.caller_speaking = False
+        state.responses.awaiting_automatic = False
+        return [*effects, *self._silence_model(), *self.decide(finish, now)]
+
+    def limit(self, kind: LimitKind, now: float) -> list[Effect]:
+        if self._state.phase is not Phase.TALKING:
+            return []
+        finish = self._state.desk.limit_reached(kind)
+        return [Note("limit", {"kind": kind}), *self.decide(finish, now)]
+
+    def give_up(self, reason: str, now: float) -> list[Effect]:
+        """The assistant cannot go on: a cached apology if there is one, then the fallback route."""
+        state = self._state
+        note = Note("gave_up", {"reason": reason})
+        if state.phase is Phase.CLOSING:
+            return [note, *self._spoken(now)]  # decided already; only the closing line is lost
+        outcome = AssistantFailed(reason)
+        line = state.script.apology_line
+        if line is None or state.phase is Phase.NEW:
+            return [note, *self.end(outcome, reason)]
+        effects, _ = state.voice.interrupt(now)
+        effects += self._silence_model()
+        state.transcript.words("assistant", LINE_ITEM, line.text, state.since_start_ms(now))
+        effects += state.voice.play_line(LINE_ITEM, line)
+        finish = Finish(outcome, cancellable=False)
+        return [*effects, note, *self.decide(finish, now)]
+
+    def end(self, outcome: Outcome, reason: str) -> list[Effect]:
+        """Now, whatever is still to be heard."""
+        self._state.phase = Phase.ENDED
+        self._state.timers.clear()
+        return [Note("ended", {"reason": reason}), EndCall(outcome)]
+
+    # --- while the closing line is said --------------------------------------------------------
+
+    def response_started(self, response_id: str, purpose: str | None) -> list[Effect]:
+        """A response while the call is ending: the closing line, or one nobody wants any more."""
+        if purpose == CLOSING_PURPOSE:
+            self._closing_response = response_id
+            self._state.timers.set("closing", self._by_generation(response_id))
+            return []
+        self._state.voice.mute(response_id)
+        return [CancelResponse(response_id)]
+
+    def _by_generation(self, response_id: str) -> float:
+        # Generation runs ahead of playback, so the longest closing line is bounded by a fixed time.
+        return self._state.timers.at("closing") + self._state.limits.closing_length_s
+
+    def response_done(self, response_id: str, now: float) -> list[Effect]:
+        return self._spoken(now) if response_id == self._closing_response else []
+
+    def mark(self, name: str) -> list[Effect]:
+        """The terminal mark came back: all of the closing line was heard."""
+        if self._end_mark is None or name != self._end_mark or self._finish is None:
+            return []
+        return self.end(self._finish.outcome, "closing_heard")
+
+    def timed_out(self) -> list[Effect]:
+        if self._finish is None:
+            return []
+        return self.end(self._finish.outcome, "closing_timeout")
+
+    @property
+    def cancellable(self) -> bool:
+        return (
+            self._finish is not None
+            and self._finish.cancellable
+            and self._cancelled < self._state.limits.max_cancelled_endings
+        )
+
+    def cancel(self, now: float) -> list[Effect]:
+        """The caller speaks again: the conversation goes on, nothing has been moved."""
+        state = self._state
+        self._cancelled += 1
+        self._finish = self._end_mark = self._closing_response = None
+        state.phase = Phase.TALKING
+        state.responses.forget()
+        state.timers.cancel("closing")
+        state.timers.set("decision", now + state.limits.undecided_s)
+        return [AddText("system", ENDING_CANCELLED), Note("ending_cancelled")]
+
+    def _spoken(self, now: float) -> list[Effect]:
+        """All of the closing line was sent: end when its last audio was heard, or soon after."""
+        state = self._state
+        self._end_marks += 1
+        self._end_mark = mark_name(self._end_marks, "end", 0, "terminal")
+        state.timers.set("closing", state.spoken_by(now) + state.limits.closing_margin_s)
+        return [SendMark(self._end_mark)]
+
+    def _silence_model(self) -> list[Effect]:
+        active = self._state.responses.active_id
+        self._state.voice.mute(active)
+        return [] if active is None else [CancelResponse(active)]

@@ -1,0 +1,123 @@
+"""What happens when nothing happens: deadlines that came due, and failures of the model."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from bridge.call.effects import Effect, Note
+from bridge.call.ending import Ending
+from bridge.call.state import CallState, Phase
+from bridge.call.timers import TimerName
+from bridge.protocol.realtime import (
+    AddText,
+    CancelResponse,
+    CreateResponse,
+    ResponseDone,
+    ServerError,
+    severity,
+)
+from dispatch.outcome import AssistantFailed
+
+STILL_THERE = "The caller has been silent for a while. Ask briefly whether they are still there."
+
+
+class Watch:
+    """Silences and failures. A first one is mended, a second one moves the call on."""
+
+    def __init__(self, state: CallState, ending: Ending) -> None:
+        self._state = state
+        self._ending = ending
+        self._failed = 0
+        self._unanswered = 0
+        self._asked_still_there = False
+
+    def caller_heard(self) -> None:
+        self._asked_still_there = False
+        self._state.timers.cancel("caller_silence", "answer")
+
+    def assistant_heard(self) -> None:
+        self._unanswered = 0
+        self._state.timers.cancel("answer")
+
+    def due(self, name: TimerName, now: float) -> list[Effect]:
+        """Deadline ``name`` came due. ``digits`` is the keypad's and not handled here."""
+        match name:
+            case "answer" | "response_start":
+                return self._no_answer(now)
+            case "call":
+                return self._ending.limit("longest_call", now)
+            case "caller_silence":
+                return self._caller_silent(now)
+            case "closing":
+                return self._ending.timed_out()
+            case "decision":
+                return self._ending.limit("decide", now)
+            case "media":
+                return self._check_media(now)
+            case "model_ready":
+                return self._ending.give_up("model_not_ready", now)
+            case "retry":
+                self._state.responses.owe(CreateResponse())
+                self._state.timers.set("answer", now + self._state.limits.answer_s)
+                return []
+            case "digits":
+                return []
+            case _:
+                assert_never(name)
+
+    def response_over(self, event: ResponseDone, now: float) -> list[Effect]:
+        """A response ended. A failed one is asked for once more, then the call is routed."""
+        if event.status == "completed":
+            self._failed = 0
+        if event.status not in ("failed", "incomplete") or self._state.phase is not Phase.TALKING:
+            return []
+        self._failed += 1
+        why = event.error_code or event.reason or event.status
+        note = Note("response_failed", {"code": why, "count": self._failed})
+        if self._failed > 1:
+            return [note, *self._ending.give_up(f"response_failed:{why}", now)]
+        self._state.timers.set("retry", now + self._state.limits.retry_after_s)
+        return [note]
+
+    def server_error(self, event: ServerError, now: float) -> list[Effect]:
+        level = severity(event)
+        note = Note("server_error", {"code": event.code, "severity": level})
+        if event.code == "conversation_already_has_active_response":
+            self._state.responses.refused(event.event_id)
+            self._state.timers.cancel("response_start")
+        if level in ("session_over", "fatal"):
+            return [note, *self._ending.give_up(event.code or event.kind, now)]
+        return [note]
+
+    def _no_answer(self, now: float) -> list[Effect]:
+        state = self._state
+        self._unanswered += 1
+        effects: list[Effect] = [Note("no_answer", {"count": self._unanswered})]
+        if state.phase is not Phase.TALKING:
+            return effects
+        if self._unanswered > 1:
+            return [*effects, *self._ending.give_up("model_silent", now)]
+        if state.responses.active_id is not None:
+            state.voice.mute(state.responses.active_id)
+            effects.append(CancelResponse(state.responses.active_id))
+        state.responses.requested = None
+        state.responses.awaiting_automatic = False
+        state.responses.owe(CreateResponse())
+        state.timers.set("answer", now + state.limits.answer_s)
+        return effects
+
+    def _caller_silent(self, now: float) -> list[Effect]:
+        if self._state.phase is not Phase.TALKING:
+            return []
+        if self._asked_still_there:
+            return self._ending.limit("silence", now)
+        self._asked_still_there = True
+        self._state.responses.owe(CreateResponse())
+        return [AddText("system", STILL_THERE), Note("caller_silent")]
+
+    def _check_media(self, now: float) -> list[Effect]:
+        due = self._state.turns.audio.last_frame_at + self._state.limits.media_stall_s
+        if due <= now:
+            return self._ending.end(AssistantFailed("media_stalled"), "media_stalled")
+        self._state.timers.set("media", due)
+        return []
