@@ -1,0 +1,91 @@
+"""Faults between the parts of a triage file: names that lead nowhere, or are used twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from dispatch.intents import Destination, Intent, PersonDestination
+from dispatch.routes import ENTERS_AUTOMATION, PageRoute, Route
+
+FieldPath: TypeAlias = tuple[str | int, ...]
+Fault: TypeAlias = tuple[FieldPath, str]
+"""Where in the file, and what is wrong there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one file that are sound in themselves.
+
+    ``routes`` maps a name to None where the route has faults of its own, so that those are not
+    reported a second time as missing routes. Intents and tools keep their index in the file.
+    """
+
+    routes: Mapping[str, Route | None]
+    default: Destination | None
+    human: PersonDestination | None
+    intents: Mapping[int, Intent]
+    tools: Mapping[int, str]
+
+    def destinations(self) -> Iterator[tuple[FieldPath, Destination]]:
+        if self.default is not None:
+            yield ("default",), self.default
+        if self.human is not None:
+            yield ("human",), self.human
+        for index, intent in self.intents.items():
+            yield ("intent", index), intent
+
+
+def contradictions(parts: Parts) -> Iterator[Fault]:
+    """Every fault between the parts."""
+    names = {index: intent.name for index, intent in parts.intents.items()}
+    yield from _repeated("intent", names)
+    yield from _repeated("tool", parts.tools)
+    for path, destination in parts.destinations():
+        yield from _missing_routes(parts, path, destination)
+    for name, route in parts.routes.items():
+        if isinstance(route, PageRoute) and route.then is not None:
+            yield from _bad_then(parts, name, route.then)
+    yield from _human_is_final(parts)
+
+
+def _repeated(key: str, names: Mapping[int, str]) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, name in names.items():
+        if name in seen:
+            yield (key, index, "name"), f"{name!r} is defined twice"
+        seen.add(name)
+
+
+def _missing_routes(parts: Parts, path: FieldPath, destination: Destination) -> Iterator[Fault]:
+    if destination.route not in parts.routes:
+        yield (*path, "route"), _no_such(parts, destination.route)
+    tried = {destination.route}
+    for index, name in enumerate(destination.on_failure):
+        if name not in parts.routes:
+            yield (*path, "on_failure", index), _no_such(parts, name)
+        elif name in tried:
+            yield (*path, "on_failure", index), f"{name!r} has been tried before"
+        tried.add(name)
+
+
+def _no_such(parts: Parts, name: str) -> str:
+    return f"there is no route {name!r}; there are: {', '.join(parts.routes)}"
+
+
+def _bad_then(parts: Parts, name: str, then: str) -> Iterator[Fault]:
+    path = ("routes", name, "then")
+    if then not in parts.routes:
+        yield path, _no_such(parts, then)
+        return
+    following = parts.routes[then]
+    if following is not None and following.kind == "page":
+        yield path, "must lead on to a route that is not itself a page"
+
+
+def _human_is_final(parts: Parts) -> Iterator[Fault]:
+    route = parts.routes.get(parts.human.route) if parts.human else None
+    if route is not None and route.kind in (*ENTERS_AUTOMATION, "resolve"):
+        text = f"a {route.kind} route does not lead to a person, where calls that went round end"
+        yield ("human", "route"), text
