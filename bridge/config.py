@@ -12,15 +12,11 @@ from pydantic import SecretStr
 
 from bridge.call.limits import CallLimits
 from bridge.origin import Origin
+from bridge.protocol.realtime_session import SessionSettings
 
-VadKind: TypeAlias = Literal["server_vad", "semantic_vad"]
-Eagerness: TypeAlias = Literal["low", "medium", "high", "auto"]
-NoiseReduction: TypeAlias = Literal["near_field", "far_field", "off"]
-ReasoningEffort: TypeAlias = Literal["default", "minimal", "low", "medium", "high", "xhigh"]
 DefaultEntry: TypeAlias = Literal["number", "studio"]
 
 DEFAULT_REALTIME_URL = "wss://api.openai.com/v1/realtime"
-DEFAULT_MODEL = "gpt-realtime-2.1"
 DEFAULT_GREETING = "Thank you for calling. How can I help you today?"
 DEFAULT_INSTRUCTIONS = (
     "You answer the telephone of a business. Find out in a few short sentences what the caller "
@@ -30,30 +26,13 @@ DEFAULT_INSTRUCTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class VadSettings:
-    """When the caller's turn ends. Only the fields of ``kind`` are sent."""
-
-    kind: VadKind
-    threshold: float
-    prefix_ms: int
-    silence_ms: int
-    eagerness: Eagerness
-
-
-@dataclass(frozen=True, slots=True)
 class OpenAISettings:
     api_key: SecretStr | None
     """None only towards a simulator on this machine."""
     url: str
     """Without the model, which is added as ``?model=``."""
-    model: str
-    voice: str
-    instructions: str
-    vad: VadSettings
-    noise_reduction: NoiseReduction
-    transcription_model: str | None
-    transcription_language: str | None
-    reasoning_effort: ReasoningEffort
+    session: SessionSettings
+    """Without tools; a triage file brings those, and may replace the rest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 from bridge.call.limits import CallLimits
 from bridge.config import (
     DEFAULT_GREETING,
     DEFAULT_INSTRUCTIONS,
-    DEFAULT_MODEL,
     DEFAULT_REALTIME_URL,
     GreetingSettings,
     LimitSettings,
@@ -20,13 +20,22 @@ from bridge.config import (
     TodaySettings,
     TriageSettings,
     TwilioSettings,
-    VadKind,
-    VadSettings,
     WebSettings,
 )
 from bridge.environment import Environment, shown
 from bridge.errors import ConfigurationError
 from bridge.origin import Origin, is_loopback, split_url
+from bridge.protocol.realtime_session import (
+    DEFAULT_MODEL,
+    Eagerness,
+    ReasoningEffort,
+    SemanticVad,
+    ServerVad,
+    SessionSettings,
+    Transcription,
+    Vad,
+    accepts_reasoning,
+)
 
 SID_OF_ACCOUNT = "AC[0-9a-f]{32}"
 SID_OF_FLOW = "FW[0-9a-f]{32}"
@@ -74,25 +83,25 @@ def _openai(env: Environment, insecure_local: bool) -> OpenAISettings:
     api_key = env.secret("OPENAI_API_KEY")
     if not simulated and not env.has("OPENAI_API_KEY"):
         env.fault("OPENAI_API_KEY is not set, expected the key of the Realtime API")
-    return OpenAISettings(
-        api_key=api_key,
-        url=url,
-        model=env.text("REALTIME_MODEL", DEFAULT_MODEL),
+    return OpenAISettings(api_key=api_key, url=url, session=_session(env))
+
+
+def _session(env: Environment) -> SessionSettings:
+    noise: Literal["near_field", "far_field", "off"] = env.choice(
+        "NOISE_REDUCTION", ("near_field", "far_field", "off"), "near_field"
+    )
+    effort: ReasoningEffort = env.choice("REASONING_EFFORT", get_args(ReasoningEffort), "low")
+    model = env.text("REALTIME_MODEL", DEFAULT_MODEL)
+    if env.has("REASONING_EFFORT") and not accepts_reasoning(model):
+        env.fault(f"REASONING_EFFORT is set, which REALTIME_MODEL {shown(model)} does not take")
+    return SessionSettings(
+        model=model,
         voice=env.text("REALTIME_VOICE", "marin"),
         instructions=_instructions(env),
         vad=_vad(env),
-        noise_reduction=env.choice(
-            "NOISE_REDUCTION", ("near_field", "far_field", "off"), "near_field"
-        ),
-        transcription_model=_switchable(env, "TRANSCRIPTION_MODEL", "gpt-transcribe"),
-        transcription_language=env.matching(
-            "TRANSCRIPTION_LANGUAGE", "[a-z]{2}", "two letters of ISO 639-1, such as en"
-        ),
-        reasoning_effort=env.choice(
-            "REASONING_EFFORT",
-            ("default", "minimal", "low", "medium", "high", "xhigh"),
-            "default",
-        ),
+        noise_reduction=None if noise == "off" else noise,
+        transcription=_transcription(env),
+        reasoning_effort=effort,
     )
 
 
@@ -136,8 +145,8 @@ def _why(error: OSError | ValueError) -> str:
     return (error.strerror or "error") if isinstance(error, OSError) else "it is not UTF-8"
 
 
-def _vad(env: Environment) -> VadSettings:
-    kind: VadKind = env.choice("VAD_KIND", ("server_vad", "semantic_vad"), "server_vad")
+def _vad(env: Environment) -> Vad:
+    kind = env.choice("VAD_KIND", ("server_vad", "semantic_vad"), "server_vad")
     foreign = {
         "server_vad": ("VAD_EAGERNESS",),
         "semantic_vad": ("VAD_THRESHOLD", "VAD_PREFIX_MS", "VAD_SILENCE_MS"),
@@ -145,19 +154,23 @@ def _vad(env: Environment) -> VadSettings:
     for name in foreign:
         if env.has(name):
             env.fault(f"{name} is set, which VAD_KIND {kind} does not use")
-    return VadSettings(
-        kind=kind,
+    if kind == "semantic_vad":
+        return SemanticVad(env.choice("VAD_EAGERNESS", get_args(Eagerness), "auto"))
+    return ServerVad(
         threshold=env.number("VAD_THRESHOLD", 0.5, 0, 1),
-        prefix_ms=env.integer("VAD_PREFIX_MS", 300, 0, 2000),
-        silence_ms=env.integer("VAD_SILENCE_MS", 500, 100, 3000),
-        eagerness=env.choice("VAD_EAGERNESS", ("low", "medium", "high", "auto"), "auto"),
+        prefix_padding_ms=env.integer("VAD_PREFIX_MS", 300, 0, 2000),
+        silence_duration_ms=env.integer("VAD_SILENCE_MS", 500, 100, 3000),
     )
 
 
-def _switchable(env: Environment, name: str, default: str) -> str | None:
-    """A name, or ``off``."""
-    value = env.text(name, default)
-    return None if value.lower() == "off" else value
+def _transcription(env: Environment) -> Transcription | None:
+    model = env.text("TRANSCRIPTION_MODEL", "gpt-transcribe")
+    language = env.matching(
+        "TRANSCRIPTION_LANGUAGE", "[a-z]{2}", "two letters of ISO 639-1, such as en"
+    )
+    if model.lower() == "off":
+        return None
+    return Transcription(model, language)
 
 
 def _twilio(env: Environment, insecure_local: bool) -> TwilioSettings:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bridge.config import Settings
 from bridge.errors import ConfigurationError
 from bridge.origin import Origin
+from bridge.protocol.realtime_session import SemanticVad, SessionSettings, Transcription
 
 ACCOUNT = "AC" + "0" * 32
 FLOW = "FW" + "0" * 32
@@ -33,7 +34,7 @@ def faults_of(environ: dict[str, str], **listening: object) -> list[str]:
 def test_five_variables_are_enough() -> None:
     settings = Settings.from_env(MINIMAL)
     assert settings.web.origin == Origin("https", "voice.example.com")
-    assert settings.openai.model == "gpt-realtime-2.1"
+    assert settings.openai.session.model == "gpt-realtime-2.1"
     assert settings.openai.url == "wss://api.openai.com/v1/realtime"
     assert settings.pool.size == 2
     assert settings.greeting.text == "Thank you for calling. How can I help you today?"
@@ -134,6 +135,10 @@ CONTRADICTIONS = {
             "VAD_SILENCE_MS is set, which VAD_KIND semantic_vad does not use",
         ],
     ),
+    "effort of a model that has none": (
+        {"REASONING_EFFORT": "low", "REALTIME_MODEL": "gpt-realtime-1.5"},
+        ["REASONING_EFFORT is set, which REALTIME_MODEL 'gpt-realtime-1.5' does not take"],
+    ),
     "half an API key": (
         {"TWILIO_API_KEY": "SK" + "0" * 32},
         ["TWILIO_API_KEY and TWILIO_API_SECRET belong together, but only one is set"],
@@ -188,16 +193,38 @@ def test_an_empty_greeting_lets_the_caller_speak_first() -> None:
     assert Settings.from_env(MINIMAL | {"GREETING": ""}).greeting.text == ""
 
 
+def test_the_session_is_as_the_environment_says() -> None:
+    environ = {
+        "REALTIME_MODEL": "gpt-realtime-2.1-mini",
+        "REALTIME_VOICE": "cedar",
+        "REALTIME_INSTRUCTIONS": "Be brief.",
+        "VAD_KIND": "semantic_vad",
+        "VAD_EAGERNESS": "low",
+        "NOISE_REDUCTION": "off",
+        "TRANSCRIPTION_LANGUAGE": "de",
+        "REASONING_EFFORT": "minimal",
+    }
+    assert Settings.from_env(MINIMAL | environ).openai.session == SessionSettings(
+        model="gpt-realtime-2.1-mini",
+        voice="cedar",
+        instructions="Be brief.",
+        vad=SemanticVad("low"),
+        noise_reduction=None,
+        transcription=Transcription("gpt-transcribe", "de"),
+        reasoning_effort="minimal",
+    )
+
+
 def test_transcription_can_be_switched_off() -> None:
     settings = Settings.from_env(MINIMAL | {"TRANSCRIPTION_MODEL": "off"})
-    assert settings.openai.transcription_model is None
+    assert settings.openai.session.transcription is None
 
 
 def test_instructions_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "instructions.txt"
     file.write_text("Answer in verse.\n", encoding="utf-8")
     settings = Settings.from_env(MINIMAL | {"INSTRUCTIONS_FILE": str(file)})
-    assert settings.openai.instructions == "Answer in verse."
+    assert settings.openai.session.instructions == "Answer in verse."
 
 
 def test_instructions_that_cannot_be_read_are_named(tmp_path: Path) -> None:
