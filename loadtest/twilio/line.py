@@ -1,0 +1,143 @@
+"""One caller's telephone line: 20 ms of the caller's voice at a time, and the caller's ear.
+
+The line runs from the answer to the end of the call, whatever document runs. A media stream, while
+there is one, gets every frame; a recording verb may listen in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+from loadtest.twilio.audio import SILENCE, Clip, Frame
+from loadtest.twilio.bell import Bell
+from loadtest.twilio.hearing import Change, Ear, SpellStarted
+from loadtest.twilio.journal import Journal
+from loadtest.twilio.recorder import Recorder
+
+Tap: TypeAlias = Callable[[Frame, float], None]
+
+
+class Sink(Protocol):
+    """The far end of the line while a media stream runs."""
+
+    def send_media(self, payload: bytes) -> None:
+        """One frame, base64."""
+
+
+class CallLine:
+    """A ticker of the pacing wheel. ``background`` is what is on the line while nobody speaks."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        recorder: Recorder | None = None,
+        background: Sequence[Frame] = (SILENCE,),
+    ) -> None:
+        self._journal = journal
+        self._recorder = recorder
+        self._background = background
+        self._ticks = 0
+        self._clip: Clip | None = None
+        self._position = 0
+        self._spoken: asyncio.Future[None] | None = None
+        self.ear = Ear()
+        self.bell = Bell()
+        self.sink: Sink | None = None
+        self.tap: Tap | None = None
+        self.spell_started: float | None = None
+        self.turn_over = journal.timeline.started
+        self.failure: Exception | None = None
+
+    # --- the wheel ----------------------------------------------------------------------------
+
+    def tick(self, due: float) -> None:
+        frame = self._next_frame(due)
+        if self._recorder is not None:
+            self._recorder.caller_frame(frame.ulaw, due)
+        if self.sink is not None:
+            self.sink.send_media(frame.payload)
+        if self.tap is not None:
+            self.tap(frame, due)
+        if due >= self.ear.next_change_at:
+            self.tell(self.ear.advance(due))
+
+    def failed(self, error: Exception) -> None:
+        self.failure = error
+        self.hush()
+        self.bell.ring()
+
+    def _next_frame(self, due: float) -> Frame:
+        self._ticks += 1
+        clip = self._clip
+        if clip is None:
+            return self._background[self._ticks % len(self._background)]
+        position = self._position
+        self._position += 1
+        if clip.speech is not None:
+            self._note_speech(clip.speech, position, due)
+        if self._position == len(clip.frames):
+            self._clip = None
+            _finish(self._spoken)
+        return clip.frames[position]
+
+    # --- the caller's voice -------------------------------------------------------------------
+
+    async def speak(self, clip: Clip) -> None:
+        """Say ``clip``, beginning with the next frame; returns when its last frame has left."""
+        if self._clip is not None:
+            raise RuntimeError(f"already saying {self._clip.name}, cannot say {clip.name} as well")
+        if self.failure is not None:
+            raise self.failure
+        self._spoken = asyncio.get_running_loop().create_future()
+        self._clip, self._position = clip, 0
+        try:
+            await self._spoken
+        finally:
+            self._clip = None
+        if self.failure is not None:
+            raise self.failure
+
+    def hush(self) -> None:
+        """Break off what is being said."""
+        self._clip = None
+        _finish(self._spoken)
+
+    def _note_speech(self, speech: tuple[int, int], position: int, due: float) -> None:
+        first, last = speech
+        if position == first:
+            over = self.ear.is_audible(due)
+            self._journal.event("caller_speech_started", due, over_assistant=over)
+        if position == last:
+            self.turn_over = due
+            self._journal.event("caller_speech_ended", due)
+            self.tell(self.ear.settle(due))
+            self.bell.ring()
+
+    # --- the caller's ear ---------------------------------------------------------------------
+
+    def hear(self, ulaw: bytes, start: float) -> None:
+        """Assistant audio was queued and will be at the ear from ``start`` on."""
+        self.ear.heard(ulaw, start)
+        self.bell.ring()
+
+    def cut(self, now: float) -> None:
+        """Whatever was queued for the ear is gone."""
+        self.tell(self.ear.cut(now))
+        self.bell.ring()
+
+    def tell(self, changes: list[Change]) -> None:
+        for change in changes:
+            if isinstance(change, SpellStarted):
+                self.spell_started = change.at
+                self._journal.event("assistant_started", change.at)
+            else:
+                self.spell_started = None
+                self._journal.event("assistant_stopped", change.at, cut=change.cut)
+            self.bell.ring()
+
+
+def _finish(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)

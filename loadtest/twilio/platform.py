@@ -1,0 +1,76 @@
+"""The simulated Twilio: an account that places calls and answers REST requests about them."""
+
+from __future__ import annotations
+
+import random
+import time
+from types import TracebackType
+
+import aiohttp
+
+from loadtest.twilio.call import CallLeg, Exchange, run_call
+from loadtest.twilio.journal import Journal
+from loadtest.twilio.pacing import Lateness
+from loadtest.twilio.result import CallResult
+from loadtest.twilio.script import CallScript
+from loadtest.twilio.settings import PhoneNumber, Settings
+from loadtest.twilio.timeline import Observer, Timeline
+from loadtest.twilio.webhooks import Webhooks, WebhookSettings
+
+
+class SimulatedTwilio:
+    """Use as ``async with``. ``rng`` makes identifiers: pass a seeded one to repeat a run."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        number: PhoneNumber | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.settings = settings
+        self.number = number
+        self.exchange = Exchange(settings, rng if rng is not None else random.Random())
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> SimulatedTwilio:
+        connector = aiohttp.TCPConnector(limit=0)  # the default of 100 would queue call 101
+        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def place_call(
+        self,
+        script: CallScript,
+        observer: Observer | None = None,
+        number: PhoneNumber | None = None,
+    ) -> CallResult:
+        """One inbound call, to its end. Many may run at once; each is bounded by its script."""
+        if self._session is None:
+            raise RuntimeError("the simulated Twilio is not running: use it as `async with`")
+        exchange, settings = self.exchange, self.settings
+        sid = exchange.sids.new("CA")
+        journal = Journal(Timeline(sid, time.monotonic(), observer))
+        web = WebhookSettings(
+            settings.account_sid,
+            settings.auth_token,
+            settings.origins,
+            settings.webhook_signing,
+            settings.ssl_context,
+        )
+        webhooks = Webhooks(self._session, web, journal)
+        call = CallLeg(sid, script, journal, webhooks, exchange)
+        exchange.calls[sid] = call
+        return await run_call(call, number if number is not None else self.number)
+
+    def lateness(self) -> Lateness:
+        """How late the simulator itself was, over all calls so far."""
+        return self.exchange.wheel.lateness()

@@ -1,0 +1,46 @@
+"""How the simulated platform is set up. Frozen, handed down whole."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from loadtest.twilio.faults import NO_FAULTS, StreamFaults
+from loadtest.twilio.origins import Origins
+from loadtest.twilio.signature import Signing
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Account and manners of the simulated Twilio.
+
+    ``say_ms_per_word``: 350 is about 170 words a minute; 0 makes spoken verbs take no time.
+    ``plain_ws``: accept ``ws://`` stream URLs, which Twilio refuses; for a bridge without TLS.
+    ``stream_faults`` and the two ``signing`` settings are for testing what a bridge refuses.
+    """
+
+    account_sid: str
+    auth_token: str = field(repr=False)
+    origins: Origins = field(default_factory=Origins)
+    api_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    workspace_sid: str = "WS" + "0" * 32
+    webhook_signing: Signing = Signing.EXACT
+    stream_signing: Signing = Signing.EXACT
+    stream_faults: StreamFaults = NO_FAULTS
+    plain_ws: bool = False
+    offer_deflate: bool = False
+    ssl_context: ssl.SSLContext | None = None
+    say_ms_per_word: int = 350
+    unknown_play_ms: int = 2000
+    first_timestamp_ms: int = 155
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneNumber:
+    """What is configured for the number that is called: its webhooks."""
+
+    voice_url: str
+    voice_method: str = "POST"
+    fallback_url: str | None = None
+    status_callback: str | None = None
