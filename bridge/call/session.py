@@ -36,10 +36,8 @@ from dispatch.outcome import AssistantFailed, CallerLeft
 class CallSession:
     """The life of one call, from ``CallerStarted`` to exactly one ``EndCall``."""
 
-    def __init__(
-        self, desk: Desk, script: Script, limits: CallLimits, *, vad_silence_ms: int
-    ) -> None:
-        self.state = CallState(desk, script, limits, TurnClock(vad_silence_ms))
+    def __init__(self, desk: Desk, script: Script, limits: CallLimits, turns: TurnClock) -> None:
+        self.state = CallState(desk, script, limits, turns)
         self.turns = self.state.turns
         self._opening = Opening(self.state)
         self._ending = Ending(self.state)

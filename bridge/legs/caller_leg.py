@@ -47,7 +47,9 @@ class CallerLeg(WSListener):
         on_start: Callable[[CallerLeg, tw.Start], CallerSide],
         on_fault: Callable[[CallerLeg, RemoteProtocolError], None],
         unhandled: UnhandledCounter,
+        on_gone: Callable[[CallerLeg], None],
     ) -> None:
+        self._on_gone = on_gone
         self._on_start = on_start
         self._on_fault = on_fault
         self._unhandled = unhandled
@@ -123,6 +125,7 @@ class CallerLeg(WSListener):
         self.closed = True
         self.transport = None
         self._audio = None
+        self._on_gone(self)
         side, self._side = self._side, None
         if side is not None:
             side.caller_closed(self._fault or "stream_closed")

@@ -11,29 +11,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
+from bridge.config import PoolSettings
 from bridge.legs.model_leg import ModelEndpoint, ModelLeg, ModelUnavailableError
 from bridge.protocol.unhandled import UnhandledCounter
 
 _log = structlog.get_logger("bridge.pool")
 
 
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """``size`` sessions are kept ready; 0 keeps none, every call then connects for itself."""
-
-    size: int = 2
-    extra: int = 8
-    """So many more may be made ready while voice webhooks are outstanding."""
-    max_age_s: float = 1500.0
-    connects_at_once: int = 8
-    retry_s: float = 1.0
-    retry_max_s: float = 30.0
-    expected_for_s: float = 15.0
-    """A voice webhook's caller opens its socket within this time, or does not come."""
+EXTRA = 8
+"""So many more than usual are made ready while answered voice webhooks are outstanding."""
+EXPECTED_FOR_S = 15.0
+"""A webhook's caller opens the media socket within this time, or does not come."""
+CONNECTS_AT_ONCE = 8
+RETRY_S, RETRY_MAX_S = 1.0, 30.0
 
 
 class ModelPool:
@@ -51,7 +44,7 @@ class ModelPool:
         self._unhandled = unhandled
         self._clock = clock
         self._ready: deque[ModelLeg] = deque()
-        self._expected: deque[float] = deque(maxlen=settings.extra)
+        self._expected: deque[float] = deque(maxlen=EXTRA)
         self._wake = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._failures = 0
@@ -65,7 +58,7 @@ class ModelPool:
     def target(self) -> int:
         if self._settings.size == 0:
             return 0
-        horizon = self._clock() - self._settings.expected_for_s
+        horizon = self._clock() - EXPECTED_FOR_S
         while self._expected and self._expected[0] < horizon:
             self._expected.popleft()
         return self._settings.size + len(self._expected)
@@ -111,7 +104,7 @@ class ModelPool:
             self._retire_old()
             missing = self.target - len(self._ready)
             if missing > 0:
-                await self._add(min(missing, self._settings.connects_at_once))
+                await self._add(min(missing, CONNECTS_AT_ONCE))
             if self._failures:
                 await asyncio.sleep(self._backoff_s())
             elif self.target <= len(self._ready):
@@ -125,8 +118,8 @@ class ModelPool:
             pass
 
     def _backoff_s(self) -> float:
-        delay = self._settings.retry_s * float(2 ** min(self._failures - 1, 10))
-        return min(delay, self._settings.retry_max_s)
+        delay = RETRY_S * float(2 ** min(self._failures - 1, 10))
+        return min(delay, RETRY_MAX_S)
 
     async def _add(self, count: int) -> None:
         results = await asyncio.gather(

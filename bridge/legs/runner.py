@@ -27,7 +27,11 @@ from bridge.call.events import (
     TimePassed,
     ToolFinished,
 )
+from bridge.call.limits import CallLimits
 from bridge.call.session import CallSession
+from bridge.call.state import Script
+from bridge.call.triage import TriageDesk
+from bridge.call.turns import AudioClock, TurnClock
 from bridge.legs.caller_leg import CallerLeg
 from bridge.legs.model_leg import ModelLeg, ModelUnavailableError
 from bridge.legs.pool import ModelPool
@@ -35,7 +39,8 @@ from bridge.legs.sockets import TEXT
 from bridge.protocol import realtime as rt
 from bridge.protocol import twilio_stream as tw
 from bridge.store.ledger import CallOpening
-from dispatch.outcome import CallerLeft, Outcome
+from bridge.tenants import Tenant
+from dispatch.outcome import Outcome
 
 _log = structlog.get_logger("bridge.call")
 
@@ -43,6 +48,8 @@ HELD_FRAMES = 300
 """Six seconds of caller audio are kept while the model cannot take it; then the oldest go."""
 STALLED_S = 10.0
 """A leg that stays over its write limit for so long ends the call."""
+EARLY_EVENTS = 32
+"""Messages between ``start`` and admission, which takes milliseconds."""
 FRAME_CHARS = 216
 """Base64 characters of a usual 160-byte frame."""
 
@@ -52,13 +59,26 @@ Observer = Callable[[float, fx.Note], None]
 class Hands(Protocol):
     """What a call needs done that waits: writing the decision, running look-ups."""
 
-    async def settle(self, call: Call, outcome: Outcome) -> None:
-        """Write the one decision of this call. Must not raise."""
+    async def settle(self, call: Call) -> None:
+        """Write the one decision of this call, before its stream ends. Must not raise."""
         ...
 
     async def run_tool(self, call: Call, name: str, arguments: Mapping[str, object]) -> str:
         """Run a look-up and return its result as a JSON string. Must not raise."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A call that may go on: who it is, what is said to it, and by which rules."""
+
+    opening: CallOpening
+    tenant: Tenant
+    desk: TriageDesk
+    script: Script
+    limits: CallLimits
+    vad_silence_ms: int
+    pool: ModelPool
 
 
 @dataclass(slots=True)
@@ -75,31 +95,28 @@ class Call:
     """Owner of everything that belongs to one call; ``run`` returns when nothing of it is left."""
 
     def __init__(
-        self,
-        leg: CallerLeg,
-        start: tw.Start,
-        session: CallSession,
-        hands: Hands,
-        observer: Observer | None,
+        self, leg: CallerLeg, start: tw.Start, hands: Hands, observer: Observer | None
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._leg = leg
         self.start = start
-        self.session = session
+        self.started_at = self._clock()
         self._hands = hands
         self._observer = observer
         self.counters = Counters()
-        self.opening: CallOpening | None = None
+        self.admission: Admission | None = None
+        self.session: CallSession | None = None
+        self.outcome: Outcome | None = None
         self.model_closed_at: float | None = None
         self.stream_closed_at: float | None = None
-        self._audio = session.turns.audio
+        self._audio = AudioClock()
         self._model: ModelLeg | None = None
         self._append: Callable[..., None] | None = None
         """Sends to the model; None while audio has to be held back."""
         self._send_to_model: Callable[..., None] | None = None
         self._held: deque[str] = deque(maxlen=HELD_FRAMES)
-        self._outcome: Outcome | None = None
+        self._early: deque[Event] = deque(maxlen=EARLY_EVENTS)
         self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -142,12 +159,16 @@ class Call:
             self.feed(message)
 
     def caller_closed(self, reason: str) -> None:
-        self.stream_closed_at = self._clock()
+        self.stream_closed_at = self.stream_closed_at or self._clock()
         self.feed(CallerLegClosed(reason))
         self._over.set()
 
     def caller_paused(self, paused: bool) -> None:
         self._watch_stall("caller", paused)
+
+    def refuse(self, reason: str) -> None:
+        """Not admitted: the stream closes with this reason, the call goes to its next verb."""
+        self._leg.close(reason)
 
     def hand_over(self, reason: str) -> None:
         """Move this call on now, with what is known."""
@@ -156,6 +177,9 @@ class Call:
     def feed(self, event: Event) -> None:
         """Let the core judge ``event`` and do what follows, all before this returns."""
         session = self.session
+        if session is None:
+            self._early.append(event)
+            return
         for effect in session.handle(event, self._clock()):
             perform = self._perform.get(type(effect))
             if perform is not None:
@@ -197,41 +221,48 @@ class Call:
         self.feed(ToolFinished(effect.call_id, output))
 
     def _end(self, effect: fx.EndCall) -> None:
-        self._outcome = effect.outcome
+        self.outcome = effect.outcome
         self._over.set()
 
     # --- life ----------------------------------------------------------------------------------
 
-    async def run(
-        self, admit: Callable[[], Awaitable[CallOpening | None]], pool: ModelPool
-    ) -> None:
+    async def run(self, admit: Callable[[Call], Awaitable[Admission | None]]) -> None:
         """From ``start`` to the last socket closed."""
         try:
-            self.opening = await admit()
-            if self.opening is None:
-                return
-            self.feed(CallerStarted())
-            self._spawn(self._find_model(pool))
-            await self._over.wait()
-            self._stop_tasks()
-            await self._hands.settle(self, self._outcome or CallerLeft())
+            self.admission = await admit(self)
+            if self.admission is not None:
+                self._begin(self.admission)
+                await self._over.wait()
+                self._stop_tasks()
+                await self._hands.settle(self)
         finally:
             self._stop_tasks()
             self._arm(None)
             self._close_legs()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _begin(self, admission: Admission) -> None:
+        self.session = CallSession(
+            admission.desk,
+            admission.script,
+            admission.limits,
+            TurnClock(admission.vad_silence_ms, self._audio),
+        )
+        self.feed(CallerStarted())
+        while self._early:
+            self.feed(self._early.popleft())
+        self._spawn(self._find_model(admission.pool))
+
     async def _find_model(self, pool: ModelPool) -> None:
         try:
             leg = pool.take() or await pool.connect()
+            if self._over.is_set():
+                leg.close()
+            else:
+                self._bind(leg)
         except ModelUnavailableError as error:
             self.log.warning("model_unavailable", reason=error.reason, detail=str(error)[:200])
             self.feed(ModelLegClosed(error.reason))
-            return
-        if self._over.is_set():
-            leg.close()
-            return
-        self._bind(leg)
 
     def _bind(self, leg: ModelLeg) -> None:
         transport = leg.bind(self.feed, self._model_closed, self._model_paused)
@@ -295,4 +326,5 @@ class Call:
         if self._model is not None:
             self._model.close()
             self.model_closed_at = self._model.closed_at
+        self.stream_closed_at = self.stream_closed_at or self._clock()
         self._leg.close()

@@ -1,0 +1,150 @@
+"""Who may talk: a stream's ``start`` held against what the voice webhook recorded.
+
+``start`` itself is not signed. The token in it is single-use, expires, and is bound to the
+CallSid of the signed webhook. Behind a static TwiML Bin there is no token; there the signed
+upgrade and the account are what is trusted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from bridge.call.state import Script
+from bridge.call.triage import TriageDesk
+from bridge.config import Settings
+from bridge.legs.pool import ModelPool
+from bridge.legs.runner import Admission, Call
+from bridge.lines import LineCache
+from bridge.protocol import twilio_stream as tw
+from bridge.store.ledger import CallOpening, Ledger, LedgerUnavailableError, Refusal
+from bridge.tenants import Tenant, Tenants
+from dispatch.context import CallContext
+from dispatch.instructions import call_facts
+
+_log = structlog.get_logger("bridge.admission")
+
+TOKEN_PARAMETER = "token"  # noqa: S105  a name, not a secret
+LEDGER_WITHIN_S = 2.0
+
+
+class Admissions:
+    """Turns a started stream into a call that may go on, or closes it with a reason."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tenants: Tenants,
+        ledger: Ledger,
+        lines: LineCache,
+        pools: Mapping[str, ModelPool],
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._tenants = tenants
+        self._ledger = ledger
+        self._lines = lines
+        self._pools = pools
+        self._unix_time = unix_time
+
+    async def admit(self, call: Call) -> Admission | None:
+        """None: refused, the stream is closed with a named reason and its call falls through."""
+        try:
+            async with asyncio.timeout(LEDGER_WITHIN_S):
+                opening = await self._opening(call.start)
+        except (TimeoutError, LedgerUnavailableError):
+            opening = "ledger_unavailable"
+        tenant = None if isinstance(opening, str) else self._tenants.named(opening.tenant)
+        if isinstance(opening, str) or tenant is None:
+            reason = opening if isinstance(opening, str) else "unknown_tenant"
+            _log.warning("stream_refused", call_sid=call.start.call_sid, reason=reason)
+            call.refuse(reason)
+            return None
+        return self._admission(opening, tenant)
+
+    async def _opening(self, start: tw.Start) -> CallOpening | str:
+        """The call as it was opened, or why this stream is not it."""
+        account = self._settings.twilio.account_sid
+        if account is not None and start.account_sid != account:
+            return "account_mismatch"
+        token = start.parameters.get(TOKEN_PARAMETER)
+        if token is not None:
+            found = await self._ledger.redeem_token(token, start.call_sid, start.account_sid)
+            return found.reason if isinstance(found, Refusal) else found
+        known = await self._ledger.opening(start.call_sid)
+        if known is not None and known.entry != "bin" and not self._insecure:
+            return "token_missing"
+        return await self._ledger.open_call(self._bin_opening(start))
+
+    @property
+    def _insecure(self) -> bool:
+        return self._settings.web.insecure_local
+
+    def _bin_opening(self, start: tw.Start) -> CallOpening:
+        """A call from a TwiML Bin: who called whom is in the stream's parameters, if anywhere."""
+        called = start.parameters.get("to", "")
+        tenant = self._tenants.for_number(called)
+        return CallOpening(
+            call_sid=start.call_sid,
+            account_sid=start.account_sid,
+            tenant=tenant.name if tenant is not None else "",
+            from_number=start.parameters.get("from", ""),
+            to_number=called,
+            entry="bin",
+            started_at=self._unix_time(),
+            flow_sid=start.parameters.get("flow"),
+            parameters=passed_through(start.parameters),
+        )
+
+    def _admission(self, opening: CallOpening, tenant: Tenant) -> Admission:
+        context = context_of(opening, tenant)
+        today = context.started_at.astimezone(tenant.policy.zone).date()
+        brief = call_facts(context, tenant.policy, today)
+        return Admission(
+            opening=opening,
+            tenant=tenant,
+            desk=TriageDesk(tenant.policy, tenant.matcher, context, today),
+            script=self._script(tenant, context.language, brief),
+            limits=tenant.limits,
+            vad_silence_ms=tenant.vad_silence_ms,
+            pool=self._pools[tenant.name],
+        )
+
+    def _script(self, tenant: Tenant, language: str | None, brief: str) -> Script:
+        voice, model = tenant.session.voice, tenant.session.model
+        greeting = tenant.line("greeting", language)
+        apology = tenant.line("apology", language)
+        return Script(
+            greeting=greeting,
+            greeting_line=self._lines.get(voice, model, greeting) if greeting else None,
+            apology_line=self._lines.get(voice, model, apology) if apology else None,
+            server_interrupts=tenant.session.vad.interrupt_response,
+            server_answers=tenant.session.vad.create_response,
+            brief=brief,
+        )
+
+
+def context_of(opening: CallOpening, tenant: Tenant) -> CallContext:
+    """What ``dispatch`` needs to know of the call."""
+    return CallContext(
+        call_sid=opening.call_sid,
+        account_sid=opening.account_sid,
+        tenant=tenant.name,
+        from_number=opening.from_number,
+        to_number=opening.to_number,
+        entry=opening.entry,
+        started_at=dt.datetime.fromtimestamp(opening.started_at, dt.UTC),
+        studio_flow=opening.flow_sid,
+        language=opening.parameters.get("ivr_language"),
+        parameters=opening.parameters,
+        hops=opening.hop,
+    )
+
+
+def passed_through(parameters: Mapping[str, str]) -> dict[str, str]:
+    """What came from the menu before us and goes on untouched."""
+    return {k: v for k, v in parameters.items() if k.startswith(("flex_", "ivr_"))}

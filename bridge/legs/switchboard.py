@@ -1,0 +1,178 @@
+"""Every call of this process: sockets that come in, calls that run, model sessions kept ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+from picows import (
+    WSListener,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
+
+from bridge.config import Settings
+from bridge.errors import RemoteProtocolError
+from bridge.legs.admission import Admissions
+from bridge.legs.caller_leg import CallerLeg, CallerSide
+from bridge.legs.model_leg import ModelEndpoint
+from bridge.legs.pool import ModelPool
+from bridge.legs.runner import Call, Hands, Observer
+from bridge.legs.sockets import upgrade_factory
+from bridge.lines import LineCache
+from bridge.protocol import twilio_stream as tw
+from bridge.protocol.unhandled import UnhandledCounter
+from bridge.store.ledger import Ledger
+from bridge.tenants import Tenant, Tenants
+
+_log = structlog.get_logger("bridge.switchboard")
+
+MEDIA_PATH = "/media"
+START_WITHIN_S = 5.0
+"""An accepted socket must send ``start`` by then."""
+
+Authorise = Callable[[str, Mapping[str, str]], str | None]
+"""Path and lower-cased headers of an upgrade request; None, or why it is refused."""
+
+
+class Switchboard:
+    """``start`` once, ``drain`` and ``close`` at the end. One instance a process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tenants: Tenants,
+        ledger: Ledger,
+        authorise: Authorise,
+        hands: Hands,
+        observe: Callable[[str], Observer] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._authorise = authorise
+        self._hands = hands
+        self._observe = observe
+        self._unhandled = UnhandledCounter()
+        self._pools: dict[str, ModelPool] = {}
+        self._tenants = tenants
+        self._lines = LineCache(settings.greeting.cache_folder)
+        self._admissions = Admissions(settings, tenants, ledger, self._lines, self._pools)
+        self._waiting: dict[CallerLeg, asyncio.TimerHandle] = {}
+        self._calls: dict[Call, asyncio.Task[None]] = {}
+        self._draining = False
+        self.ws_protocol = upgrade_factory(self._accept)
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Make model sessions ready. Does not wait for them: the first call may come at once."""
+        loop = asyncio.get_running_loop()
+        for tenant in self._tenants.all:
+            pool = ModelPool(self._endpoint(tenant), tenant.pool, self._unhandled, loop.time)
+            self._pools[tenant.name] = pool
+            pool.start()
+
+    def _endpoint(self, tenant: Tenant) -> ModelEndpoint:
+        openai = self._settings.openai
+        key = openai.api_key.get_secret_value() if openai.api_key is not None else ""
+        return ModelEndpoint(openai.url, key, tenant.session)
+
+    def expect_call(self, tenant: str) -> None:
+        """A voice webhook was answered: its stream will be here in a moment."""
+        pool = self._pools.get(tenant)
+        if pool is not None:
+            pool.expect_call()
+
+    @property
+    def live_calls(self) -> int:
+        return len(self._calls)
+
+    def not_ready(self) -> list[str]:
+        """Why no further call should be taken; empty: ready."""
+        reasons = []
+        if self._draining:
+            reasons.append("draining")
+        if self.live_calls >= self._settings.limits.max_calls:
+            reasons.append("at_capacity")
+        return reasons
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no more calls, let running ones end, hand over what is left after ``grace_s``."""
+        self._draining = True
+        if not self._calls:
+            return
+        _log.info("draining", calls=self.live_calls, grace_s=grace_s)
+        await asyncio.wait(list(self._calls.values()), timeout=grace_s)
+        for call in list(self._calls):
+            call.hand_over("shutdown")
+        if self._calls:
+            await asyncio.wait(list(self._calls.values()), timeout=HANDOVER_WITHIN_S)
+
+    async def close(self) -> None:
+        """Stop everything at once; nothing of any call is left when this returns."""
+        self._draining = True
+        for leg in list(self._waiting):
+            leg.close("shutdown")
+        tasks = list(self._calls.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+
+    # --- sockets that come in --------------------------------------------------------------------
+
+    def _accept(
+        self, request: WSUpgradeRequest
+    ) -> WSListener | WSUpgradeResponseWithListener | None:
+        path = request.path.decode("latin-1")
+        if path.partition("?")[0] not in (MEDIA_PATH, f"{MEDIA_PATH}/"):
+            return None
+        refused = self._refusal(path, {k.lower(): v for k, v in request.headers.items()})
+        if refused is not None:
+            status, reason = refused
+            _log.warning("upgrade_refused", reason=reason)
+            response = WSUpgradeResponse.create_error_response(status, reason.encode())
+            return WSUpgradeResponseWithListener(response, None)
+        leg = CallerLeg(self._started, self._fault, self._unhandled, self._gone)
+        loop = asyncio.get_running_loop()
+        self._waiting[leg] = loop.call_later(START_WITHIN_S, leg.close, "start_timeout")
+        return leg
+
+    def _refusal(self, path: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        reason = self._authorise(path, headers)
+        if reason is not None:
+            return 403, reason
+        busy = self.not_ready()
+        if len(self._waiting) >= self._settings.limits.max_calls:
+            busy.append("too_many_waiting")
+        return (503, busy[0]) if busy else None
+
+    def _started(self, leg: CallerLeg, start: tw.Start) -> CallerSide:
+        self._forget_waiting(leg)
+        observer = self._observe(start.call_sid) if self._observe is not None else None
+        call = Call(leg, start, self._hands, observer)
+        task = asyncio.create_task(call.run(self._admissions.admit), name="call")
+        self._calls[call] = task
+        task.add_done_callback(lambda done: self._ended(call, done))
+        return call
+
+    def _ended(self, call: Call, task: asyncio.Task[None]) -> None:
+        self._calls.pop(call, None)
+        if not task.cancelled() and task.exception() is not None:
+            call.log.error("call_failed", error=repr(task.exception())[:300])
+
+    def _fault(self, leg: CallerLeg, error: RemoteProtocolError) -> None:
+        _log.warning("stream_refused", reason=error.reason, detail=str(error)[:200])
+
+    def _gone(self, leg: CallerLeg) -> None:
+        self._forget_waiting(leg)
+
+    def _forget_waiting(self, leg: CallerLeg) -> None:
+        timer = self._waiting.pop(leg, None)
+        if timer is not None:
+            timer.cancel()
+
+
+HANDOVER_WITHIN_S = 10.0
+"""Calls that are handed over at a shutdown have so long for their last words and the ledger."""
