@@ -35,6 +35,7 @@ from bridge.protocol.wire import (
     integer,
     optional_child,
     optional_integer,
+    optional_loose_text,
     optional_number,
     optional_text,
     parse_json,
@@ -136,7 +137,7 @@ def _error(event: JsonObject) -> ServerError:
     error = child(event, "error")
     return ServerError(
         kind=optional_text(error, "type", "error") or "",
-        code=optional_text(error, "code", "error"),
+        code=optional_loose_text(error, "code", "error"),
         message=optional_text(error, "message", "error") or "",
         param=optional_text(error, "param", "error"),
         event_id=optional_text(error, "event_id", "error"),

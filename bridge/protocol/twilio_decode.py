@@ -24,9 +24,11 @@ from bridge.protocol.wire import (
     JsonValue,
     RawMessage,
     child,
+    fault,
     integer,
     loose_text,
     optional_child,
+    optional_loose_text,
     optional_text,
     parse_json,
     root_object,
@@ -98,7 +100,8 @@ def valid_payload(payload: object) -> TypeGuard[str]:
 
 def _connected(message: JsonObject) -> Connected:
     return Connected(
-        protocol=_text_or_empty(message, "protocol"), version=_text_or_empty(message, "version")
+        protocol=optional_loose_text(message, "protocol") or "",
+        version=optional_loose_text(message, "version") or "",
     )
 
 
@@ -137,10 +140,10 @@ def _media_format(start: JsonObject) -> tuple[str, int, int]:
 
 def _tracks(start: JsonObject) -> tuple[str, ...]:
     tracks = start.get("tracks")
-    if not tracks:
+    if tracks is None or tracks == []:
         return ("inbound",)
     if type(tracks) is not list or not all(type(track) is str for track in tracks):
-        raise RemoteProtocolError("start.tracks is not an array of str, expected ['inbound']")
+        raise fault("start.tracks", tracks, "array of str")
     if tracks != ["inbound"]:
         came = ", ".join(shown(track) for track in tracks[:4])
         raise RemoteProtocolError(
@@ -193,10 +196,6 @@ def _check_track(part: JsonObject, parent: str) -> None:
         raise RemoteProtocolError(
             f"{parent}.track is {shown(track)}, expected inbound", reason="wrong_track"
         )
-
-
-def _text_or_empty(obj: JsonObject, key: str) -> str:
-    return "" if obj.get(key) is None else loose_text(obj, key)
 
 
 def _wrong_format(path: str, came: object, expected: object) -> RemoteProtocolError:

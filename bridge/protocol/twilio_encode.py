@@ -6,7 +6,7 @@ from typing import assert_never
 
 from bridge.errors import LocalProtocolError
 from bridge.protocol.twilio_messages import ClearPlayback, Intent, PlayAudio, SendMark
-from bridge.protocol.wire import dump_json
+from bridge.protocol.wire import JsonObject, dump_json
 
 
 def encode(intent: Intent, stream_sid: str) -> bytes:
@@ -24,16 +24,22 @@ def encode(intent: Intent, stream_sid: str) -> bytes:
 
 def encode_media(stream_sid: str, payload: str) -> bytes:
     """Audio to play: base64 mu-law, 8 kHz mono, any length, without a file header."""
-    return dump_json({"event": "media", "streamSid": stream_sid, "media": {"payload": payload}})
+    return _frame({"event": "media", "streamSid": stream_sid, "media": {"payload": payload}})
 
 
 def encode_mark(stream_sid: str, name: str) -> bytes:
     """Ask for ``name`` back once everything sent before it has been played."""
     if not name:
         raise LocalProtocolError("mark.name is empty, expected a name")
-    return dump_json({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})
+    return _frame({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})
 
 
 def encode_clear(stream_sid: str) -> bytes:
     """Throw away what is queued; Twilio then echoes every pending mark."""
-    return dump_json({"event": "clear", "streamSid": stream_sid})
+    return _frame({"event": "clear", "streamSid": stream_sid})
+
+
+def _frame(message: JsonObject) -> bytes:
+    if not message["streamSid"]:
+        raise LocalProtocolError("streamSid is empty, expected the one of start")
+    return dump_json(message)

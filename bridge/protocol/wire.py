@@ -97,6 +97,11 @@ def loose_text(obj: JsonObject, key: str, parent: str = "") -> str:
     raise fault(_path(parent, key), value, "str")
 
 
+def optional_loose_text(obj: JsonObject, key: str, parent: str = "") -> str | None:
+    """Like ``loose_text``, but may be missing or null."""
+    return None if obj.get(key) is None else loose_text(obj, key, parent)
+
+
 def integer(obj: JsonObject, key: str, parent: str = "") -> int:
     """A required integer that may come as a decimal string or as a float without a fraction."""
     value = obj.get(key, _MISSING)
