@@ -36,7 +36,7 @@ class _Item:
     def heard_ms(self, now: float) -> int:
         if self.acknowledged_ms < 0:
             return 0
-        since_ms = int((now - self.acknowledged_at) * 1000)
+        since_ms = round((now - self.acknowledged_at) * 1000)
         return min(self.acknowledged_ms + max(since_ms, 0), self.sent_ms)
 
 
