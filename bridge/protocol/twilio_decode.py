@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from binascii import a2b_base64
+import string
 from collections.abc import Callable
 from typing import Final, TypeGuard
 
@@ -40,6 +40,7 @@ from bridge.protocol.wire import (
 SKIPPABLE_REASONS: Final = frozenset({"bad_payload", "bad_digit"})
 """Reasons of errors that cost one message and not the stream."""
 
+_ALPHABET = (string.ascii_letters + string.digits + "+/").encode()
 _ENCODING = "audio/x-mulaw"
 _RATE_HZ = 8000
 _CHANNELS = 1
@@ -87,15 +88,15 @@ def media_payload(obj: JsonValue) -> str | None:
 def valid_payload(payload: object) -> TypeGuard[str]:
     """Whether this is one whole piece of base64: alphabet, padding and length are right, not empty.
 
-    Decoding is the cheapest check there is (measured: half the time of a regular expression).
+    Taking the alphabet out and looking at the rest is the cheapest full check that was measured,
+    ahead of ``a2b_base64`` in strict mode and far ahead of a regular expression.
     """
-    try:
-        decoded = a2b_base64(payload, strict_mode=True)  # type: ignore[arg-type]
-        chars = len(payload)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
+    if type(payload) is not str or not payload or len(payload) & 3 or not payload.isascii():
         return False
-    # Strict mode lets "=" follow a full group: then the text is longer than its bytes call for.
-    return chars % 4 == 0 and 0 < chars * 3 <= len(decoded) * 4 + 8
+    rest = payload.encode().translate(None, _ALPHABET)
+    if not rest:
+        return True
+    return (rest == b"==" and payload[-2:] == "==") or (rest == b"=" and payload[-1] == "=")
 
 
 def _connected(message: JsonObject) -> Connected:

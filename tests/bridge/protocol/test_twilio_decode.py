@@ -210,6 +210,7 @@ def test_the_hot_path_takes_media_of_the_caller_and_nothing_else(
         (("media", "payload"), 7),
         (("media", "payload"), "/38"),
         (("media", "payload"), ""),
+        (("media", "payload"), "\ud800" * 4),
     ],
 )
 def test_the_hot_path_leaves_what_is_odd_to_the_typed_path(
