@@ -93,6 +93,8 @@ class LimitSettings:
     """Passages of one call through the AI."""
     stream_token_ttl_s: float
     """From the answered webhook to the stream's ``start``."""
+    answer_wait_s: float
+    """Twilio waits 15 s for a webhook, but the caller hears nothing: past this, today's flow."""
     drain_s: float
     """How long calls may go on after SIGTERM."""
 

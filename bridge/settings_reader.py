@@ -63,6 +63,7 @@ def read_settings(
             max_calls=env.integer("MAX_CALLS", 300, 1, 10_000),
             max_hops=env.integer("MAX_HOPS", 2, 1, 10),
             stream_token_ttl_s=env.number("STREAM_TOKEN_TTL_S", 60, 5, 600),
+            answer_wait_s=env.number("ANSWER_WAIT_S", 2.5, 0.1, 10),
             drain_s=env.number("DRAIN_S", 60, 0, SESSION_S),
         ),
         call=_call(env),

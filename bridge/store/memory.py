@@ -73,7 +73,8 @@ class MemoryLedger:
         self._closed: OrderedDict[str, _Record] = OrderedDict()
         self._tokens: dict[bytes, _Token] = {}
 
-    def __len__(self) -> int:
+    @property
+    def calls_held(self) -> int:
         return len(self._open) + len(self._closed)
 
     async def open_call(
@@ -170,7 +171,7 @@ class MemoryLedger:
         return record
 
     def _make_room(self) -> None:
-        if len(self) < self._limit:
+        if self.calls_held < self._limit:
             return
         if not self._closed:
             raise LedgerUnavailableError(f"the ledger holds {self._limit} open calls, its limit")

@@ -30,7 +30,7 @@ async def test_a_call_whose_end_was_never_reported_is_forgotten_with_its_tokens(
     assert await ledger.redeem_token(token, opened.call_sid, samples.account) == Refusal(
         "unknown_token"
     )
-    assert len(ledger) == 0
+    assert ledger.calls_held == 0
 
 
 async def test_a_closed_call_is_kept_for_late_requests_and_then_forgotten(
@@ -43,7 +43,7 @@ async def test_a_closed_call_is_kept_for_late_requests_and_then_forgotten(
     assert await ledger.opening(samples.call_sid()) == samples.opening()
     clock.now += 1
     assert await ledger.opening(samples.call_sid()) is None
-    assert len(ledger) == 0
+    assert ledger.calls_held == 0
 
 
 async def test_a_full_ledger_gives_up_the_oldest_closed_call_but_never_an_open_one(

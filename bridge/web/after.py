@@ -1,0 +1,81 @@
+"""``POST /after/{token}`` and ``/after``: the stream is over, where does the call go now?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from twilio.twiml.voice_response import VoiceResponse
+
+from bridge.config import Settings
+from bridge.store.ledger import (
+    CallOpening,
+    Ledger,
+    LedgerUnavailableError,
+    StoredDecision,
+    UnknownCallError,
+)
+from bridge.web.today import Origins, TodaysFlow
+from bridge.web.webhook import Webhook
+
+log = structlog.get_logger("bridge.web")
+
+FINAL_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+FALLBACK_ROUTE = "fallback"
+NO_DECISION = "no_decision"
+
+
+class After:
+    """Answers from the ledger alone, so that every process answers the same."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float]) -> None:
+        self._today = TodaysFlow(settings)
+        self._ledger = ledger
+        self._clock = clock
+
+    async def answer(self, webhook: Webhook, token: str | None) -> str:
+        """The TwiML that was decided; without a decision today's flow, which is then the decision.
+
+        Behind a static TwiML Bin there is no token, and the call's last passage is meant.
+        """
+        opening = await self._opening(webhook, token)
+        if opening is None:
+            log.warning("after_unknown_call", call_sid=webhook.call_sid)
+            origins = self._today.origins(webhook.account_sid, webhook.flow_sid)
+            return self._today.twiml(origins, "unknown_call")
+        decision = await self._ledger.decision(opening.call_sid, opening.hop)
+        if decision is None:
+            if webhook.field("CallStatus") in FINAL_STATUSES:
+                return str(VoiceResponse())  # nobody is listening, and what happened is not known
+            decision = await self._fall_back(opening)
+        log.info(
+            "after_answered",
+            call_sid=opening.call_sid,
+            hop=opening.hop,
+            route=decision.route,
+            reason=decision.reason,
+        )
+        return decision.twiml
+
+    async def _opening(self, webhook: Webhook, token: str | None) -> CallOpening | None:
+        if token is not None:
+            opening = await self._ledger.token_call(token)
+            if opening is not None and opening.call_sid == webhook.call_sid:
+                return opening
+        return await self._ledger.opening(webhook.call_sid)
+
+    async def _fall_back(self, opening: CallOpening) -> StoredDecision:
+        fallback = StoredDecision(
+            call_sid=opening.call_sid,
+            hop=opening.hop,
+            route=FALLBACK_ROUTE,
+            intent=None,
+            reason=NO_DECISION,
+            twiml=self._today.twiml(Origins.of(opening), NO_DECISION),
+            decided_at=self._clock(),
+        )
+        try:
+            return await self._ledger.record_decision(fallback)
+        except (LedgerUnavailableError, UnknownCallError) as error:
+            log.error("fallback_not_recorded", call_sid=opening.call_sid, error=str(error))
+            return fallback

@@ -1,0 +1,120 @@
+"""The HTTP side: Twilio's webhooks and the two health pages, as one Starlette application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from bridge.config import Settings
+from bridge.store.ledger import Ledger
+from bridge.web.after import After
+from bridge.web.status import Status
+from bridge.web.switchboard import Switchboard
+from bridge.web.today import TodaysFlow
+from bridge.web.voice import Voice
+from bridge.web.webhook import Reception, RejectedError, Webhook, flow_in
+
+log = structlog.get_logger("bridge.web")
+
+DEFAULT_TENANT = "default"
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+Handler: TypeAlias = Callable[[Request, Webhook], Awaitable[Response]]
+
+
+def one_tenant(_called_number: str) -> str:
+    """Every number belongs to the one tenant there is."""
+    return DEFAULT_TENANT
+
+
+def build_app(
+    settings: Settings,
+    ledger: Ledger,
+    switchboard: Switchboard,
+    *,
+    clock: Callable[[], float],
+    tenant_of: Callable[[str], str | None] = one_tenant,
+) -> Starlette:
+    """``clock`` gives Unix seconds, ``tenant_of`` the tenant of a called number if it has one."""
+    voice = Voice(settings, ledger, switchboard, clock, tenant_of)
+    after = After(settings, ledger, clock)
+    status = Status(ledger, clock)
+    edge = Edge(settings)
+
+    async def answer_voice(_request: Request, webhook: Webhook) -> Response:
+        return twiml(await voice.answer(webhook))
+
+    async def answer_after(request: Request, webhook: Webhook) -> Response:
+        return twiml(await after.answer(webhook, request.path_params.get("token")))
+
+    async def take_status(_request: Request, webhook: Webhook) -> Response:
+        await status.take(webhook)
+        return Response(status_code=204)
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        reasons = switchboard.not_ready()
+        body = {"ready": not reasons, "reasons": reasons, "live_calls": switchboard.live_calls}
+        return JSONResponse(body, status_code=503 if reasons else 200)
+
+    return Starlette(
+        routes=[
+            Route("/voice", edge.guard(answer_voice), methods=["POST"]),
+            Route("/after", edge.guard(answer_after), methods=["POST"]),
+            Route("/after/{token}", edge.guard(answer_after), methods=["POST"]),
+            Route("/status", edge.guard(take_status), methods=["POST"]),
+            Route("/healthz", healthz, methods=["GET"]),
+            Route("/readyz", readyz, methods=["GET"]),
+        ]
+    )
+
+
+class Edge:
+    """Around every webhook: who may in, how long it may take, and what is answered if all fails."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._reception = Reception(settings)
+        self._today = TodaysFlow(settings)
+        self._answer_wait_s = settings.limits.answer_wait_s
+
+    def guard(self, handler: Handler) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            try:
+                async with asyncio.timeout(self._answer_wait_s):
+                    return await handler(request, await self._reception.admit(request))
+            except RejectedError as rejected:
+                log.warning("webhook_rejected", path=route_of(request), reason=rejected.reason)
+                return PlainTextResponse(str(rejected), status_code=rejected.status)
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody reads it
+            except TimeoutError:
+                log.error("webhook_too_slow", path=route_of(request))
+                return self._fall_back(request, "too_slow")
+            except Exception:
+                # The call's edge: whatever broke, the caller still has to arrive somewhere.
+                log.exception("webhook_failed", path=route_of(request))
+                return self._fall_back(request, "internal_error")
+
+        return endpoint
+
+    def _fall_back(self, request: Request, reason: str) -> Response:
+        origins = self._today.origins(None, flow_in(request.query_params))
+        return twiml(self._today.twiml(origins, reason))
+
+
+def twiml(text: str) -> Response:
+    return Response(text, media_type="text/xml")
+
+
+def route_of(request: Request) -> str:
+    """The path without the token in it."""
+    return "/" + request.url.path.split("/")[1]

@@ -1,0 +1,79 @@
+"""uvicorn as a part of our program: one port for HTTP and the media socket, signals left to us."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+BACKLOG = 4096
+KEEP_ALIVE_S = 65
+"""Longer than load balancers keep an idle connection, so that they are the ones to close it."""
+FINISH_WAIT_S = 5
+"""Requests in progress at the end get so long."""
+
+
+class HttpServer(uvicorn.Server):
+    """Serves ``app`` on a bound socket, which it then owns.
+
+    ``ws_protocol`` makes the protocol of an upgraded connection; None refuses every upgrade.
+    """
+
+    def __init__(
+        self, app: ASGIApp, listening: socket.socket, ws_protocol: Callable[..., object] | None
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none" if ws_protocol is None else ws_protocol,  # type: ignore[arg-type]
+                ws_per_message_deflate=False,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,  # addresses come from PUBLIC_URL, never from a header
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=FINISH_WAIT_S,
+            )
+        )
+        self._listening = listening
+        self._serving = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ours to handle: on SIGTERM calls are drained first, while webhooks are still answered."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._serving.set()
+
+    async def run_until_stopped(self) -> None:
+        """Returns once ``stop`` was called and what was in progress is done."""
+        await self.serve(sockets=[self._listening])
+
+    async def listening(self) -> None:
+        """Returns when connections are accepted."""
+        await self._serving.wait()
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound TCP socket; ``port`` 0 lets the system choose. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host.strip("[]"), port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,81 @@
+"""The stream is over: what was decided is answered, by anybody, any number of times."""
+
+from __future__ import annotations
+
+from bridge.store.ledger import StoredDecision
+from tests.bridge.web.conftest import ACCOUNT, CALL, ENVIRON, FLOW, INCOMING, NOW, ServeSite, Site
+
+TODAY = ENVIRON["FALLBACK_URL"]
+STUDIO = f"https://webhooks.twilio.com/v1/Accounts/{ACCOUNT}/Flows/{FLOW}"
+IN_PROGRESS = INCOMING | {"CallStatus": "in-progress"}
+
+
+def decision(hop: int = 0, text: str = "decided") -> StoredDecision:
+    return StoredDecision(
+        call_sid=CALL,
+        hop=hop,
+        route="flex",
+        intent="billing",
+        reason="model",
+        twiml=f"<Response><Say>{text}</Say></Response>",
+        decided_at=NOW,
+    )
+
+
+def fallback(reason: str) -> str:
+    return f"{STUDIO}?FlowEvent=return&outcome=fallback&reason={reason}"
+
+
+async def test_the_decision_is_answered_by_token_and_by_call(site: Site) -> None:
+    await site.post("/voice")
+    await site.ledger.record_decision(decision())
+    answers = [await site.post(target, IN_PROGRESS) for target in ("/after/token-1", "/after")]
+    assert [answer.text for answer in answers] == [decision().twiml] * 2
+
+
+async def test_without_a_decision_todays_flow_is_the_decision_for_good(site: Site) -> None:
+    await site.post(f"/voice?flow={FLOW}")
+    assert (await site.post("/after/token-1", IN_PROGRESS)).redirect == fallback("no_decision")
+    late = await site.ledger.record_decision(decision())
+    assert (late.route, late.reason) == ("fallback", "no_decision")
+    assert (await site.post("/after/token-1", IN_PROGRESS)).redirect == fallback("no_decision")
+
+
+async def test_status_callbacks_change_no_answer(site: Site) -> None:
+    await site.post("/voice")
+    await site.ledger.record_decision(decision())
+    await site.post("/status", INCOMING | {"CallStatus": "completed", "CallDuration": "31"})
+    assert (await site.post("/after/token-1", IN_PROGRESS)).text == decision().twiml
+
+
+async def test_each_token_answers_for_its_own_hop(site: Site) -> None:
+    for hop in (0, 1):
+        await site.post("/voice", headers={"I-Twilio-Idempotency-Token": str(hop)})
+        await site.ledger.record_decision(decision(hop, f"hop {hop}"))
+    answers = [
+        (await site.post(target, IN_PROGRESS)).xml[0].text
+        for target in ("/after/token-1", "/after/token-2", "/after")
+    ]
+    assert answers == ["hop 0", "hop 1", "hop 1"]
+
+
+async def test_a_token_of_another_call_is_not_followed(site: Site) -> None:
+    other = "CA" + "d" * 32
+    await site.post("/voice")
+    await site.ledger.record_decision(decision())
+    await site.post("/voice", INCOMING | {"CallSid": other})
+    reply = await site.post("/after/token-1", IN_PROGRESS | {"CallSid": other})
+    assert reply.redirect == TODAY
+
+
+async def test_a_call_nobody_knows_goes_to_todays_flow(serve: ServeSite) -> None:
+    site = await serve(ENTRY="studio", STUDIO_FLOW_SID=FLOW)
+    assert (await site.post("/after/lost", IN_PROGRESS)).redirect == fallback("unknown_call")
+    assert (await site.post("/after", IN_PROGRESS)).redirect == fallback("unknown_call")
+
+
+async def test_a_caller_who_left_leaves_no_decision_behind(site: Site) -> None:
+    await site.post("/voice")
+    reply = await site.post("/after/token-1", INCOMING | {"CallStatus": "completed"})
+    assert reply.verbs == []
+    assert await site.ledger.decision(CALL) is None
