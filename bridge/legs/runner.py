@@ -38,7 +38,7 @@ from bridge.legs.pool import ModelPool
 from bridge.legs.sockets import TEXT
 from bridge.protocol import realtime as rt
 from bridge.protocol import twilio_stream as tw
-from bridge.store.ledger import CallOpening
+from bridge.store.ledger import CallOpening, StoredDecision
 from bridge.tenants import Tenant
 from dispatch.outcome import Outcome
 
@@ -108,6 +108,7 @@ class Call:
         self.admission: Admission | None = None
         self.session: CallSession | None = None
         self.outcome: Outcome | None = None
+        self.decision: StoredDecision | None = None
         self.model_closed_at: float | None = None
         self.stream_closed_at: float | None = None
         self._audio = AudioClock()
@@ -165,6 +166,11 @@ class Call:
 
     def caller_paused(self, paused: bool) -> None:
         self._watch_stall("caller", paused)
+
+    def decided(self, decision: StoredDecision) -> None:
+        """What stands for this call, whoever wrote it first."""
+        self.decision = decision
+        self._note(fx.Note("settled", {"route": decision.route, "reason": decision.reason}))
 
     def refuse(self, reason: str) -> None:
         """Not admitted: the stream closes with this reason, the call goes to its next verb."""

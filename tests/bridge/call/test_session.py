@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.call.effects import EndCall, RunTool
+from bridge.call.effects import Effect, EndCall, RunTool
 from bridge.call.events import CallerLegClosed, ModelLegClosed, ToolFinished
 from bridge.call.state import Phase, Script
 from bridge.protocol import realtime as rt
@@ -316,13 +316,13 @@ def test_a_trigger_phrase_acts_in_the_middle_of_the_assistants_sentence(
 # --- ending -------------------------------------------------------------------------------------
 
 
-def finish_closing(call: Rehearsal) -> list[object]:
+def finish_closing(call: Rehearsal) -> list[Effect]:
     """The closing line is generated, played and heard."""
     call.feed(rt.ResponseStarted("resp_close", {"purpose": "closing"}))
     marks = call.marks_of(call.delta(1000, "item_close", "resp_close"))
     terminal = call.marks_of(call.done("resp_close"))
     call.echo(*marks)
-    return list(call.echo(*terminal))
+    return call.echo(*terminal)
 
 
 def decided(call: Rehearsal) -> Rehearsal:
