@@ -12,6 +12,7 @@ from email.utils import format_datetime
 from loadtest.twilio import caller
 from loadtest.twilio.connect import connect
 from loadtest.twilio.dial import dial
+from loadtest.twilio.directory import Directory
 from loadtest.twilio.enqueue import enqueue
 from loadtest.twilio.journal import Journal
 from loadtest.twilio.leg import (
@@ -28,7 +29,7 @@ from loadtest.twilio.line import CallLine
 from loadtest.twilio.outcomes import Hangup, Outcome, Rejected
 from loadtest.twilio.pacing import PacingWheel
 from loadtest.twilio.people import Callee
-from loadtest.twilio.record import StoredRecording, record
+from loadtest.twilio.record import record
 from loadtest.twilio.recorder import Recorder
 from loadtest.twilio.result import CallResult
 from loadtest.twilio.script import CallScript
@@ -61,7 +62,7 @@ class CallLeg(Leg):
         self.script = script
         self.sids = exchange.sids
         self.taskrouter = exchange.taskrouter
-        self.recordings = exchange.recordings
+        self.directory = exchange.directory
         self.recorder = Recorder(journal.timeline.started) if script.record else None
         self.line = CallLine(journal, self.recorder, script.background)
         self.stream: MediaStream | None = None
@@ -189,8 +190,7 @@ class Exchange:
         self.sids = Sids(rng)
         self.wheel = PacingWheel()
         self.taskrouter = TaskRouter(self.sids)
-        self.recordings: dict[str, StoredRecording] = {}
-        self.calls: dict[str, CallLeg] = {}
+        self.directory = Directory()
 
 
 async def run_call(call: CallLeg, number: PhoneNumber | None) -> CallResult:

@@ -74,7 +74,9 @@ class _Place:
             workflow_sid,
             {**self._own, **automatic},
             priority=noun.number("priority", 0) if noun is not None else 0,
-            timeout_s=noun.number("timeout", DEFAULT_TIMEOUT_S) if noun is not None else 86400,
+            timeout_s=noun.number("timeout", DEFAULT_TIMEOUT_S)
+            if noun is not None
+            else DEFAULT_TIMEOUT_S,
         )
 
     async def wait(self) -> str:

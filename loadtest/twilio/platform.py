@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 import aiohttp
 
 from loadtest.twilio.call import CallLeg, Exchange, run_call
+from loadtest.twilio.directory import Execution, Message
+from loadtest.twilio.faults import RestFaults
 from loadtest.twilio.journal import Journal
 from loadtest.twilio.pacing import Lateness
+from loadtest.twilio.rest import RestCall, RestServer
 from loadtest.twilio.result import CallResult
 from loadtest.twilio.script import CallScript
 from loadtest.twilio.settings import PhoneNumber, Settings
+from loadtest.twilio.taskrouter import Task
 from loadtest.twilio.timeline import Observer, Timeline
 from loadtest.twilio.webhooks import Webhooks, WebhookSettings
 
@@ -30,11 +35,16 @@ class SimulatedTwilio:
         self.settings = settings
         self.number = number
         self.exchange = Exchange(settings, rng if rng is not None else random.Random())
+        self.rest_faults = RestFaults()
+        self.rest_url = ""
+        self._rest = RestServer(self.exchange, self.rest_faults)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> SimulatedTwilio:
         connector = aiohttp.TCPConnector(limit=0)  # the default of 100 would queue call 101
         self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        if self.settings.rest_port is not None:
+            self.rest_url = await self._rest.start(self.settings.rest_port)
         return self
 
     async def __aexit__(
@@ -43,6 +53,7 @@ class SimulatedTwilio:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._rest.stop()
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -68,8 +79,35 @@ class SimulatedTwilio:
         )
         webhooks = Webhooks(self._session, web, journal)
         call = CallLeg(sid, script, journal, webhooks, exchange)
-        exchange.calls[sid] = call
-        return await run_call(call, number if number is not None else self.number)
+        exchange.directory.open(call)
+        try:
+            return await run_call(call, number if number is not None else self.number)
+        finally:
+            exchange.directory.close(sid)
+
+    # --- what came in by REST, and what is kept ------------------------------------------------
+
+    @property
+    def tasks(self) -> Sequence[Task]:
+        """Tasks made by ``<Enqueue>`` and by REST, oldest first."""
+        return self.exchange.taskrouter.tasks
+
+    @property
+    def executions(self) -> Sequence[Execution]:
+        return self.exchange.directory.executions
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        return self.exchange.directory.messages
+
+    @property
+    def rest_calls(self) -> Sequence[RestCall]:
+        """Every REST request in order."""
+        return self._rest.calls
+
+    @property
+    def live_calls(self) -> int:
+        return len(self.exchange.directory.live)
 
     def lateness(self) -> Lateness:
         """How late the simulator itself was, over all calls so far."""

@@ -102,7 +102,7 @@ class _Taping:
         sid = call.sids.new("RE")
         base = f"https://api.twilio.com/2010-04-01/Accounts/{call.settings.account_sid}"
         stored = StoredRecording(sid, call.sid, f"{base}/Recordings/{sid}", bytes(self._audio))
-        call.recordings[sid] = stored
+        call.directory.keep_recording(stored)
         call.arrive(Voicemail(sid, stored.duration_ms, ended_by))
         return stored
 

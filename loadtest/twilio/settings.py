@@ -17,6 +17,7 @@ class Settings:
 
     ``say_ms_per_word``: 350 is about 170 words a minute; 0 makes spoken verbs take no time.
     ``plain_ws``: accept ``ws://`` stream URLs, which Twilio refuses; for a bridge without TLS.
+    ``rest_port``: where the REST side listens, 0 for any free port, None for not at all.
     ``stream_faults`` and the two ``signing`` settings are for testing what a bridge refuses.
     """
 
@@ -28,6 +29,7 @@ class Settings:
     webhook_signing: Signing = Signing.EXACT
     stream_signing: Signing = Signing.EXACT
     stream_faults: StreamFaults = NO_FAULTS
+    rest_port: int | None = 0
     plain_ws: bool = False
     offer_deflate: bool = False
     ssl_context: ssl.SSLContext | None = None

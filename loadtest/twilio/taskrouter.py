@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from loadtest.twilio.sids import Sids
 
 MAX_ATTRIBUTES_CHARACTERS = 4096
 DEFAULT_TIMEOUT_S = 86400
+MAX_TASKS = 10_000
 _CONDITION = re.compile(r"""\s*([A-Za-z_][\w.]*)\s*==\s*(?:"([^"]*)"|'([^']*)'|(-?\d+))\s*""")
 
 
@@ -52,11 +54,11 @@ def parse_attributes(text: str) -> dict[str, object]:
 
 
 class TaskRouter:
-    """The tasks of one workspace, oldest first."""
+    """The latest ``MAX_TASKS`` tasks of one workspace, oldest first."""
 
     def __init__(self, sids: Sids) -> None:
         self._sids = sids
-        self.tasks: list[Task] = []
+        self.tasks: deque[Task] = deque(maxlen=MAX_TASKS)
 
     def create(
         self,
