@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
@@ -65,7 +65,8 @@ class TodaySettings:
         return self._flow_url(account_sid, flow_sid, {"Trigger": "incomingCall"})
 
     def _flow_url(self, account_sid: str, flow_sid: str, query: Mapping[str, str]) -> str:
-        address = self.studio_url.replace("{account}", account_sid).replace("{flow}", flow_sid)
+        address = self.studio_url.replace("{account}", quote(account_sid, safe=""))
+        address = address.replace("{flow}", quote(flow_sid, safe=""))
         return f"{address}?{urlencode(query)}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
-from twilio.twiml.voice_response import VoiceResponse
 
 from bridge.config import Settings
 from bridge.store.ledger import (
@@ -15,6 +14,7 @@ from bridge.store.ledger import (
     StoredDecision,
     UnknownCallError,
 )
+from bridge.web.documents import nothing
 from bridge.web.today import Origins, TodaysFlow
 from bridge.web.webhook import Webhook
 
@@ -46,7 +46,7 @@ class After:
         decision = await self._ledger.decision(opening.call_sid, opening.hop)
         if decision is None:
             if webhook.field("CallStatus") in FINAL_STATUSES:
-                return str(VoiceResponse())  # nobody is listening, and what happened is not known
+                return nothing()  # nobody is listening, and what happened is not known
             decision = await self._fall_back(opening)
         log.info(
             "after_answered",

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import SecretStr
 from starlette.datastructures import ImmutableMultiDict
-from twilio.request_validator import (
+from twilio.request_validator import (  # type: ignore[import-untyped]
     HMAC_SHA1,
     HMAC_SHA256,
     RequestValidator,

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from twilio.twiml.voice_response import VoiceResponse
-
 from bridge.config import Settings
 from bridge.store.ledger import CallOpening, Entry
-
-APOLOGY = "We are sorry, nobody can take your call right now. Please call again later."
+from bridge.web import documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +52,5 @@ class TodaysFlow:
             return self._today.trigger_url(account, self._today.studio_flow_sid)
         return None
 
-    def add_to(self, response: VoiceResponse, origins: Origins, reason: str) -> None:
-        url = self.url(origins, reason)
-        if url is not None:
-            response.redirect(url, method="POST")
-            return
-        response.say(APOLOGY)
-        response.hangup()
-
     def twiml(self, origins: Origins, reason: str) -> str:
-        response = VoiceResponse()
-        self.add_to(response, origins, reason)
-        return str(response)
+        return documents.move(self.url(origins, reason))

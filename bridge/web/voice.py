@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
-from twilio.twiml.voice_response import Connect, VoiceResponse
 
 from bridge.config import Settings
 from bridge.store.ledger import CallOpening, Ledger
+from bridge.web.documents import StreamUrls, connect_stream
 from bridge.web.signatures import MEDIA_PATH
 from bridge.web.switchboard import Switchboard
 from bridge.web.today import Origins, TodaysFlow
 from bridge.web.webhook import Webhook
 
 log = structlog.get_logger("bridge.web")
-
-TOKEN_PARAMETER = "token"  # noqa: S105 - a name, not a token
 
 
 class Voice:
@@ -70,8 +68,6 @@ class Voice:
 
     def _closed(self, tenant: str | None) -> list[str]:
         reasons = self._switchboard.not_ready()
-        if self._switchboard.live_calls >= self._limits.max_calls:
-            reasons = [*reasons, "at_capacity"]
         return reasons if tenant is not None else [*reasons, "called_number_unknown"]
 
     def _pass_on(self, webhook: Webhook, origins: Origins, reasons: list[str]) -> str:
@@ -79,15 +75,9 @@ class Voice:
         return self._today.twiml(origins, reasons[0])
 
     def _connect(self, token: str, origins: Origins) -> str:
-        """Behind the stream stands today's flow, should the action not be reached."""
-        response = VoiceResponse()
-        connect = Connect(action=self._origin.url(f"/after/{token}"), method="POST")
-        stream = connect.stream(
-            url=self._origin.socket_url(MEDIA_PATH),
-            status_callback=self._origin.url("/status"),
-            status_callback_method="POST",
+        urls = StreamUrls(
+            media=self._origin.socket_url(MEDIA_PATH),
+            after=self._origin.url(f"/after/{token}"),
+            status=self._origin.url("/status"),
         )
-        stream.parameter(name=TOKEN_PARAMETER, value=token)
-        response.append(connect)
-        self._today.add_to(response, origins, "stream_failed")
-        return str(response)
+        return connect_stream(urls, token, self._today.url(origins, "stream_failed"))

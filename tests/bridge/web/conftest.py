@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 import aiohttp
 import pytest
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 from yarl import URL
 
 from bridge.config import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from tests.bridge.web.conftest import (
     ACCOUNT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from bridge.config import Settings
 from bridge.web.signatures import upgrade_gate

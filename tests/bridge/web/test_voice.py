@@ -86,12 +86,6 @@ async def test_not_ready_means_todays_flow_at_once(site: Site) -> None:
     assert site.line.expected == []
 
 
-async def test_a_full_process_passes_calls_on(serve: ServeSite) -> None:
-    site = await serve(MAX_CALLS="3")
-    site.line.live_calls = 3
-    assert (await site.post("/voice")).redirect == TODAY
-
-
 async def test_a_number_of_no_tenant_goes_to_todays_flow(serve: ServeSite) -> None:
     site = await serve(tenant_of=lambda number: None if number.endswith("2") else "acme")
     assert (await site.post("/voice")).redirect == TODAY
