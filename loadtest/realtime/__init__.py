@@ -1,0 +1,54 @@
+"""A simulated OpenAI Realtime server: the GA wire, scripted by scenario files, without a model.
+
+``SimulatedRealtime`` is an async context manager; ``python -m loadtest.realtime`` is the program.
+"""
+
+from .callbook import KnownCall
+from .controls import SessionControls
+from .faults import NO_FAULTS, Cut, FaultPlan
+from .latency import PROFILES, LatencyProfile, Spread, profile
+from .lines import LineError, LineLibrary, assistant_lines
+from .record import (
+    ClientFault,
+    Ending,
+    HeardTurn,
+    ResponseRecord,
+    SessionRecord,
+    TimelineEntry,
+    ToolAnswer,
+    Truncation,
+)
+from .scenario import Scenario, ScenarioError, load_scenario, scenario_names
+from .server import ConnectionCounts, SimulatedRealtime, SimulatorOptions
+from .typed import server_event_problems
+
+__all__ = [
+    "NO_FAULTS",
+    "PROFILES",
+    "ClientFault",
+    "ConnectionCounts",
+    "Cut",
+    "Ending",
+    "FaultPlan",
+    "HeardTurn",
+    "KnownCall",
+    "LatencyProfile",
+    "LineError",
+    "LineLibrary",
+    "ResponseRecord",
+    "Scenario",
+    "ScenarioError",
+    "SessionControls",
+    "SessionRecord",
+    "SimulatedRealtime",
+    "SimulatorOptions",
+    "Spread",
+    "TimelineEntry",
+    "ToolAnswer",
+    "Truncation",
+    "assistant_lines",
+    "load_scenario",
+    "profile",
+    "scenario_names",
+    "server_event_problems",
+]
