@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dispatch.context import CallContext
+from dispatch.context import CallContext, is_e164
 from dispatch.intents import Destination
 from dispatch.policy import TenantPolicy
 from dispatch.routes import (
@@ -126,7 +126,7 @@ def callback_number(call: Circumstances) -> str | None:
     preferred = ["callback"] if "callback" in phones else []
     for name in (*preferred, *phones):
         value = call.slots.get(name)
-        if isinstance(value, str):
+        if isinstance(value, str) and is_e164(value):
             return value
     return call.context.caller_number
 

@@ -52,6 +52,9 @@ class CallContext:
     @property
     def caller_number(self) -> str | None:
         """The caller's number in E.164; None where it was withheld or is no number."""
-        number = self.from_number
-        plain = number.startswith("+") and number[1:].isascii() and number[1:].isdigit()
-        return number if plain and 7 <= len(number) - 1 <= 15 else None
+        return self.from_number if is_e164(self.from_number) else None
+
+
+def is_e164(number: str) -> bool:
+    digits = number[1:]
+    return number[:1] == "+" and digits.isascii() and digits.isdigit() and 7 <= len(digits) <= 15

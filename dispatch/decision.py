@@ -57,10 +57,10 @@ class Decision:
     def route(self) -> Route:
         return self.chosen.route
 
-    @property
-    def then(self) -> NamedRoute | None:
-        """Where the caller goes after a page."""
-        return self.after_pages.get(self.chosen.name)
+    def after_page(self) -> Decision | None:
+        """The decision for a caller who goes on after a page; None where the call ends there."""
+        following = self.after_pages.get(self.chosen.name)
+        return replace(self, chosen=following) if following else None
 
     @property
     def priority(self) -> int:

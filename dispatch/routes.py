@@ -230,3 +230,12 @@ def static_attributes(route: Route) -> Mapping[str, AttributeValue]:
             return route.attributes
         case _:
             return {}
+
+
+def route_parameters(route: Route) -> Mapping[str, str]:
+    """What the operator adds to the address of this route's Studio flow."""
+    match route:
+        case StudioReturnRoute() | StudioTriggerRoute() | StudioExecutionRoute():
+            return route.parameters
+        case _:
+            return {}

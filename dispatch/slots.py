@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 import phonenumbers
@@ -23,6 +24,15 @@ CALLER_ID = "caller_id"
 _MAX_TEXT = 300
 _MAX_NAME = 80
 _MAX_NUMBER = 1e12
+LONGEST: Mapping[SlotKind, int] = {
+    "person_name": _MAX_NAME,
+    "phone": 16,
+    "date": 10,
+    "text": _MAX_TEXT,
+    "number": 20,
+    "choice": 60,
+}
+"""Characters that a captured value of each kind has at most."""
 # What models write when they were told nothing; such a slot is empty, not captured.
 _FILLERS = frozenset(
     {"unknown", "n/a", "none", "null", "not provided", "not given", "unspecified", "caller"}

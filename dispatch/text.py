@@ -83,12 +83,20 @@ Spoken: TypeAlias = Line | dict[LanguageTag, Line]
 
 def in_language(spoken: Spoken, language: str) -> str:
     """The text for ``language``: the exact tag, else the same base language, else the first."""
+    return with_tag(spoken, language, default=language)[0]
+
+
+def with_tag(spoken: Spoken, language: str, default: str) -> tuple[str, str]:
+    """The text as by ``in_language`` and the tag of the language it really is in.
+
+    A single text is in the ``default`` language.
+    """
     if isinstance(spoken, str):
-        return spoken
+        return spoken, default
     if language in spoken:
-        return spoken[language]
+        return spoken[language], language
     base = language.split("-")[0]
     for tag, text in spoken.items():
         if tag.split("-")[0] == base:
-            return text
-    return next(iter(spoken.values()), "")
+            return text, tag
+    return next(((text, tag) for tag, text in spoken.items()), ("", default))

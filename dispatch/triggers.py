@@ -30,12 +30,12 @@ class TriggerMatcher:
     """
 
     def __init__(self, policy: TenantPolicy) -> None:
-        ordered = sorted(policy.intents, key=lambda one: _rank(one, policy))
+        ordered = sorted(policy.intents, key=lambda one: rank(one, policy))
         self._by_first_word: dict[str, list[tuple[int, Words, TriggerHit]]] = defaultdict(list)
-        for rank, (intent, phrase) in enumerate(_phrases(ordered)):
+        for place, (intent, phrase) in enumerate(_phrases(ordered)):
             split = words(phrase)
             if split:
-                entry = (rank, split, TriggerHit(intent, phrase))
+                entry = (place, split, TriggerHit(intent, phrase))
                 self._by_first_word[split[0]].append(entry)
 
     def match(self, text: str) -> TriggerHit | None:
@@ -45,13 +45,14 @@ class TriggerMatcher:
 
     def _hits(self, clause: Words) -> Iterator[tuple[int, TriggerHit]]:
         for index, word in enumerate(clause):
-            for rank, phrase, hit in self._by_first_word.get(word, ()):
+            for place, phrase, hit in self._by_first_word.get(word, ()):
                 end = index + len(phrase)
                 if clause[index:end] == phrase and not negated(clause, index, end):
-                    yield rank, hit
+                    yield place, hit
 
 
-def _rank(intent: Intent, policy: TenantPolicy) -> tuple[bool, int]:
+def rank(intent: Intent, policy: TenantPolicy) -> tuple[bool, int]:
+    """Sorts the intent that wins first: emergencies, then by priority."""
     route = policy.routes[intent.route]
     own = intent.priority if intent.priority is not None else getattr(route, "priority", 0)
     return not intent.emergency, -own

@@ -1,0 +1,274 @@
+"""Reading and checking the operator's files: every fault at once, with line and field."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from dispatch.advice import advice
+from dispatch.crosscheck import Fault, FieldPath, Parts, contradictions
+from dispatch.faults import child, in_words
+from dispatch.intents import DefaultDestination, Intent, PersonDestination
+from dispatch.policy import ANY_NUMBER, TenantPolicy, TriageFile
+from dispatch.positions import Positions
+from dispatch.routes import Route
+
+MAX_FILE_BYTES = 1_000_000
+
+_Model = TypeVar("_Model")
+_ROUTE: TypeAdapter[Route] = TypeAdapter(Route)
+_INTENT = TypeAdapter(Intent)
+_DEFAULT = TypeAdapter(DefaultDestination)
+_HUMAN = TypeAdapter(PersonDestination)
+
+Severity: TypeAlias = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a file. ``field`` is empty where the file as a whole is meant."""
+
+    file: str
+    line: int
+    field: str
+    severity: Severity
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.field} " if self.field else ""
+        return f"{self.file}:{self.line}: {self.severity}: {where}{self.message}"
+
+
+class TriageFileError(Exception):
+    """The operator's fault. ``findings`` are all errors of all files that were read."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(map(str, self.findings)))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicy:
+    policy: TenantPolicy
+    path: Path
+    warnings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tenants:
+    """Policies by called number and by name. Each is a value of its own; nothing is shared."""
+
+    by_number: Mapping[str, LoadedPolicy]
+    by_name: Mapping[str, LoadedPolicy]
+
+    def for_number(self, called_number: str) -> LoadedPolicy | None:
+        """The tenant whose number was called, else the one that takes every other number."""
+        return self.by_number.get(called_number) or self.by_number.get(ANY_NUMBER)
+
+    def named(self, tenant: str) -> LoadedPolicy | None:
+        return self.by_name.get(tenant)
+
+
+def load(path: Path) -> LoadedPolicy:
+    """The policy in ``path``; TriageFileError with every fault where it is not sound."""
+    policy, findings = _read(path)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if policy is None or errors:
+        raise TriageFileError(errors)
+    return LoadedPolicy(policy, path, tuple(findings))
+
+
+def check_file(path: Path) -> list[Finding]:
+    """Errors and warnings of one file, in the order of its lines."""
+    return _read(path)[1]
+
+
+def load_folder(path: Path) -> Tenants:
+    """Every ``*.toml`` of a folder, or the one file that ``path`` names.
+
+    TriageFileError with the faults of all files, among them numbers and tenants claimed twice.
+    """
+    loaded: list[LoadedPolicy] = []
+    errors: list[Finding] = []
+    for file in _files(path):
+        try:
+            loaded.append(load(file))
+        except TriageFileError as error:
+            errors.extend(error.findings)
+    errors.extend(_claimed_twice(loaded))
+    if not loaded and not errors:
+        errors.append(Finding(str(path), 1, "", "error", "holds no triage file (*.toml)"))
+    if errors:
+        raise TriageFileError(errors)
+    return Tenants(
+        by_number={number: one for one in loaded for number in one.policy.numbers},
+        by_name={one.policy.tenant: one for one in loaded},
+    )
+
+
+def check_folder(path: Path) -> list[Finding]:
+    """Errors and warnings of every file, and between them."""
+    loaded: list[LoadedPolicy] = []
+    findings: list[Finding] = []
+    for file in _files(path):
+        policy, found = _read(file)
+        findings.extend(found)
+        if policy is not None:
+            loaded.append(LoadedPolicy(policy, file, ()))
+    return [*findings, *_claimed_twice(loaded)]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a triage file, for editors."""
+    schema = TriageFile.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "triage-bridge triage file",
+        "description": "One tenant: the business, its intents, and where each one goes.",
+    }
+
+
+# --- one file -------------------------------------------------------------------------------
+
+
+def _read(path: Path) -> tuple[TenantPolicy | None, list[Finding]]:
+    """The policy where the file is sound, and everything found."""
+    try:
+        text = _text(path)
+        raw = tomllib.loads(text)
+    except (OSError, ValueError) as fault:
+        return None, [_unreadable(path, fault)]
+    report = _Report(str(path), Positions(text), raw)
+    try:
+        TriageFile.model_validate(raw)
+    except ValidationError as error:
+        report.add("error", in_words(error, raw))
+    report.add("error", contradictions(_sound_parts(raw)))
+    if report.findings:
+        return None, report.sorted()
+    policy = TenantPolicy.model_validate(raw)
+    report.add("warning", advice(policy))
+    return policy, report.sorted()
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"has {len(data)} bytes, allowed are {MAX_FILE_BYTES}")
+    return data.decode("utf-8-sig")
+
+
+def _unreadable(path: Path, fault: OSError | ValueError) -> Finding:
+    line = 1
+    match fault:
+        case UnicodeDecodeError():
+            message = f"is not UTF-8 text (byte {fault.start})"
+        case tomllib.TOMLDecodeError():
+            message = f"is not valid TOML: {fault}"
+            line = _line_in(str(fault))
+        case OSError():
+            message = f"cannot be read: {fault.strerror}"
+        case _:
+            message = str(fault)
+    return Finding(str(path), line, "", "error", message)
+
+
+def _line_in(message: str) -> int:
+    """tomllib says "(at line 3, column 5)"; Python 3.11 has no attribute for it."""
+    _, _, rest = message.partition("at line ")
+    digits = rest.split(",")[0]
+    return int(digits) if digits.isdigit() else 1
+
+
+class _Report:
+    def __init__(self, file: str, positions: Positions, raw: Mapping[str, Any]) -> None:
+        self._file = file
+        self._positions = positions
+        self._raw = raw
+        self.findings: list[Finding] = []
+
+    def add(self, severity: Severity, faults: Iterable[Fault]) -> None:
+        for path, message in faults:
+            line = self._positions.line(path)
+            field = _field_name(path, self._raw)
+            self.findings.append(Finding(self._file, line, field, severity, message))
+
+    def sorted(self) -> list[Finding]:
+        return sorted(self.findings, key=lambda finding: finding.line)
+
+
+def _field_name(path: FieldPath, raw: object) -> str:
+    """``intent[billing].slots[name].kind``: list entries by their name, else by their position."""
+    field = ""
+    for step in path:
+        raw = child(raw, step)
+        if isinstance(step, int):
+            name = raw.get("name") if isinstance(raw, Mapping) else None
+            field += f"[{name if isinstance(name, str) else step + 1}]"
+        else:
+            field += f".{step}" if field else step
+    return field
+
+
+def _sound_parts(raw: Mapping[str, Any]) -> Parts:
+    """What of the file is sound in itself, so that faults between the parts show at once."""
+    routes = raw.get("routes")
+    return Parts(
+        routes={
+            name: _sound(_ROUTE, value)
+            for name, value in (routes.items() if isinstance(routes, Mapping) else ())
+        },
+        default=_sound(_DEFAULT, raw.get("default")),
+        human=_sound(_HUMAN, raw.get("human")),
+        intents={
+            index: intent
+            for index, value in _entries(raw.get("intent"))
+            if (intent := _sound(_INTENT, value)) is not None
+        },
+        tools={
+            index: value["name"]
+            for index, value in _entries(raw.get("tool"))
+            if isinstance(value, Mapping) and isinstance(value.get("name"), str)
+        },
+    )
+
+
+def _entries(value: object) -> Iterator[tuple[int, Any]]:
+    yield from enumerate(value if isinstance(value, list) else ())
+
+
+def _sound(adapter: TypeAdapter[_Model], value: object) -> _Model | None:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError:
+        return None
+
+
+# --- several files --------------------------------------------------------------------------
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.glob("*.toml") if file.is_file())
+
+
+def _claimed_twice(loaded: list[LoadedPolicy]) -> Iterator[Finding]:
+    owners: dict[tuple[str, str], Path] = {}
+    for one in loaded:
+        positions = Positions(_text(one.path))
+        claims: list[tuple[FieldPath, str, str]] = [(("tenant",), "tenant", one.policy.tenant)]
+        for index, number in enumerate(one.policy.numbers):
+            claims.append((("numbers", index), "number", number))
+        for path, what, value in claims:
+            owner = owners.setdefault((what, value), one.path)
+            if owner != one.path:
+                line = positions.line(path)
+                text = f"{what} {value!r} belongs to {owner.name} already"
+                yield Finding(str(one.path), line, str(path[0]), "error", text)
