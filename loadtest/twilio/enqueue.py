@@ -151,3 +151,7 @@ class _Place:
 
 async def _leave(verb: Element) -> Next:
     return Finish(Queued("", "leave"))
+
+
+def _timeout_s(noun: Element | None) -> int:
+    return DEFAULT_TIMEOUT_S if noun is None else noun.number("timeout", DEFAULT_TIMEOUT_S)
