@@ -1,4 +1,4 @@
-"""What the two sides of the rig know of each other: the calls by number, and the gauges they fill."""
+"""What the rig's two sides know of each other: the calls by number, and the gauges they fill."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CallState:
         self.barge_sent_ns = 0
         """When the model said that the caller barged in; 0 once ``clear`` has come."""
         self.turn_due_ns = NEVER_NS
-        """When the model's side has something to do; never while no session has had this call's audio."""
+        """When the model has something to do; never while no session has had this call's audio."""
         self.take_turn: Callable[[int], None] = _nothing
         self.ended_early = False
         """Whether the bridge closed the caller's socket."""
@@ -53,5 +53,7 @@ def _nothing(_: int) -> None:
 @dataclass(slots=True)
 class Board:
     plan: TurnPlan
+    timed_every: int = 5
+    """Every n-th call's frames are timed; faults are found on every call."""
     gauges: Gauges = field(default_factory=Gauges)
     calls: dict[int, CallState] = field(default_factory=dict)

@@ -94,7 +94,7 @@ class RigLevel:
     uplink_faults: Faults
     downlink_faults: Faults
     earlier_faults: Faults
-    """Of frames sent since the window before, most of them while model sessions were being opened."""
+    """Of frames sent since the window before, most while model sessions were being opened."""
     unreadable: int
     crossed: int
     refusals: int

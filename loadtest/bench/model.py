@@ -1,11 +1,12 @@
-"""The model's side: OpenAI Realtime sessions that check their configuration and hold the planned turns.
+"""The model's side: OpenAI Realtime sessions that check their configuration and hold planned turns.
 
-A bridge may open sessions ahead of calls and let them go unused: a session belongs to no call until audio
-with a call's number arrives, and costs nothing till then.
+A bridge may open sessions ahead of calls and let them go unused: a session belongs to no call until
+audio with a call's number arrives, and costs nothing till then.
 """
 
 from __future__ import annotations
 
+import socket
 from binascii import a2b_base64
 from struct import error as StructError  # noqa: N812 -- it is a class
 from time import monotonic_ns
@@ -22,6 +23,9 @@ from loadtest.bench.wire import Json
 
 _BYTES_PER_MS = 8
 _TEXT = WSMsgType.TEXT
+_FRAME_ON_WIRE = 271
+"""Bytes of one masked append of one frame."""
+_LAZY_BYTES = 8 * _FRAME_ON_WIRE - 1
 _APPEND = b'{"type":"input_audio_buffer.append","audio":"'
 _APPEND_BYTES = len(_APPEND) + stamp.FRAME_CHARS + len('"}')
 _HEAD = slice(len(_APPEND), len(_APPEND) + stamp.STAMP_CHARS)
@@ -47,6 +51,7 @@ class ModelSession(WSListener):
         "_open_sessions",
         "_response_id",
         "_tail",
+        "_timed",
         "_transport",
         "_uplink",
     )
@@ -60,6 +65,8 @@ class ModelSession(WSListener):
         self._call: CallState | None = None
         self._uplink = Sequence()
         """The call's; a lone one until there is a call."""
+        self._timed = False
+        """Whether this call's frames are timed."""
         self._number = 0
         """The call's; 0 until there is a call."""
         self._cycle: TurnCycle | None = None
@@ -100,9 +107,8 @@ class ModelSession(WSListener):
             uplink = self._uplink
             if found[1] == self._number and found[2] == uplink.next and found[0] == stamp.UPLINK:
                 uplink.next = found[2] + 1
-                gauges = self._gauges
-                if gauges.from_ns <= found[3] < gauges.until_ns:
-                    gauges.uplink_ns.append(now_ns - found[3])
+                if self._timed:
+                    self._time(found[3], now_ns)
                 return
         self._parse(transport, frame, now_ns)
 
@@ -126,7 +132,7 @@ class ModelSession(WSListener):
     # --- caller audio -----------------------------------------------------------------------
 
     def _append(self, audio: str, now_ns: int) -> None:
-        gauges = self._board.gauges
+        gauges = self._gauges
         if not self._configured:
             gauges.unreadable += 1  # telephone audio while the session still expects PCM
             return
@@ -144,8 +150,13 @@ class ModelSession(WSListener):
                 call.uplink.next = counter + 1
             else:
                 call.uplink.irregular(counter)
-            if gauges.from_ns <= sent_ns < gauges.until_ns:
-                gauges.uplink_ns.append(now_ns - sent_ns)
+            if self._timed:
+                self._time(sent_ns, now_ns)
+
+    def _time(self, sent_ns: int, now_ns: int) -> None:
+        gauges = self._gauges
+        if gauges.from_ns <= sent_ns < gauges.until_ns:
+            gauges.uplink_ns.append(now_ns - sent_ns)
 
     def _bind(self, number: int, now_ns: int) -> CallState | None:
         """This session's first audio says which call it serves; None if it is over or another's."""
@@ -156,6 +167,8 @@ class ModelSession(WSListener):
         if call is None:
             return None
         self._call, self._number, self._uplink = call, number, call.uplink
+        self._timed = number % self._board.timed_every == 0
+        self.read_lazily(True)
         self._begun_ns = now_ns
         self._cycle = TurnCycle(self._board.plan, now_ns)
         # The golden ratio spreads any number of calls evenly over the cycle.
@@ -163,6 +176,18 @@ class ModelSession(WSListener):
         call.take_turn = self.take_turn
         call.turn_due_ns = self._cycle.due_ns
         return call
+
+    def read_lazily(self, lazily: bool) -> None:
+        """Be woken for several frames at once, or for every one.
+
+        Only a timed call's frames need reading as they come; of the others it is enough to know
+        that they came. That saves this process most of its reads. The bridge cannot tell: the kernel
+        acknowledges what has arrived either way, and the buffer holds a thousand frames.
+        """
+        if self._transport is None or (lazily and self._timed):
+            return
+        sock = self._transport.underlying_transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _LAZY_BYTES if lazily else 1)
 
     # --- client events ----------------------------------------------------------------------
 

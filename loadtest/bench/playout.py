@@ -1,4 +1,4 @@
-"""Twilio's play-out buffer of one call: what it was given, what it has played, which marks are due."""
+"""Twilio's play-out buffer of one call: what it has played, and which marks are due."""
 
 from __future__ import annotations
 

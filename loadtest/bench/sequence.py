@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MISSING_LIMIT = 5_000
-"""Missing numbers remembered per sequence (100 s of frames); a longer gap is counted, not listed."""
+"""Missing numbers remembered per sequence (100 s of frames); more are counted, not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Faults:
 class Sequence:
     """Numbers count up from 0. Only those of the open window ``[floor, ceiling)`` are judged.
 
-    The hot path is the caller's: ``if number == sequence.next: sequence.next += 1``, and ``irregular``
-    for everything else.
+    The hot path is the caller's: ``if number == sequence.next: sequence.next += 1``, and
+    ``irregular`` for everything else.
     """
 
     __slots__ = ("_duplicated", "_floor", "_missing", "_reordered", "_unlisted", "next")

@@ -1,9 +1,9 @@
 """Marks inside the audio itself, so that what comes out can be matched with what went in.
 
-A stamp is the first 21 bytes of a block of mu-law: magic (4), call number (u32), counter (u32), time
-sent (u64, monotonic ns), one byte of padding. 21 bytes are exactly 28 base64 characters, which makes a
-block's base64 the stamp's followed by a constant tail: nothing else is encoded per frame. The bridge
-under test sees audio and has no need to know.
+A stamp is the first 21 bytes of a block of mu-law: magic (4), call number (u32), counter (u32),
+time sent (u64, monotonic ns), one byte of padding. 21 bytes are exactly 28 base64 characters, which
+makes a block's base64 the stamp's followed by a constant tail: nothing else is encoded per frame.
+The bridge under test sees audio and has no need to know.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Stamp(NamedTuple):
 
 @cache
 def tail_of(block_bytes: int) -> bytes:
-    """Base64 of what follows the stamp in a block of this many bytes: a quiet triangle, valid mu-law."""
+    """Base64 of what follows the stamp in a block of this many bytes: a triangle in mu-law."""
     if block_bytes < STAMP_BYTES:
         raise ValueError(f"block_bytes is {block_bytes}, expected at least {STAMP_BYTES}")
     wave = bytes(0x7F - abs(16 - i % 32) for i in range(block_bytes - STAMP_BYTES))

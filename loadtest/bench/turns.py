@@ -93,8 +93,8 @@ class TurnCycle:
     def skip(self, share: float) -> None:
         """Begin as if this share (0 to 1) of all kinds of turns had passed, with nothing yet said.
 
-        Many calls that skip different shares are in steady state at once. Skipped steps are never taken,
-        so an answer that would be half over is passed by and what follows it is no barge-in.
+        Many calls that skip different shares are in steady state at once. Skipped steps are never
+        taken, so an answer that would be half over is passed by and no barge-in follows it.
         """
         begin_ns = self.due_ns
         passed_ms = share * self._plan.cycle_ms * max(1, self._plan.barge_every)

@@ -1,4 +1,4 @@
-"""One timer for all calls: every member is called once in a period, members spread over its slots."""
+"""One timer for all calls: every member is called once a period, spread over its slots."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Member = Callable[[int], None]
 
 
 class Wheel:
-    """Turns in step with the monotonic clock: a late slot is served late, never skipped or shifted."""
+    """Turns in step with the monotonic clock: a late slot is served late, never skipped."""
 
     def __init__(self, on_late: Callable[[int], None]) -> None:
         self._on_late = on_late

@@ -1,7 +1,7 @@
 """The rig's own JSON of both wires, as bytes. Nothing here is shared with any bridge under test.
 
-Twilio Media Streams as Twilio sends it; OpenAI Realtime (GA) as its server sends it. Numbers that are
-strings on Twilio's wire are strings here.
+Twilio Media Streams as Twilio sends it; OpenAI Realtime (GA) as its server sends it. Numbers that
+are strings on Twilio's wire are strings here.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def stop(number: int, sequence_number: int) -> bytes:
 
 
 def default_session(session_id: str) -> Json:
-    """The configuration of a session nobody has configured: PCM, which is noise on a telephone line."""
+    """A session that nobody has configured: PCM, which is noise on a telephone line."""
     return {
         "type": "realtime",
         "object": "realtime.session",

@@ -1,7 +1,7 @@
 """A bare relay on picows, uvloop and orjson: the ceiling for a bridge in Python.
 
-Forwards media as appends, deltas as media and mark, ``speech_started`` as ``clear``. No judgement, no
-record, no recovery.
+Forwards media as appends, deltas as media and mark, ``speech_started`` as ``clear``. No judgement,
+no record, no recovery.
 """
 
 from __future__ import annotations
@@ -10,8 +10,17 @@ import asyncio
 from collections import deque
 
 import orjson
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect, ws_create_server
-from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows import (
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_connect,
+    ws_create_server,
+)
 
 from loadtest.bench.relays.shared import BACKLOG, HEADERS, SESSION_UPDATE, Options, run
 
@@ -124,7 +133,7 @@ async def serve(options: Options) -> None:
 
     def accept(request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         if request.path == b"/readyz":
-            ready = WSUpgradeResponse.create_error_response(200, b"ready")
+            ready = WSUpgradeResponse.create_ok_response(b"ready\n")
             return WSUpgradeResponseWithListener(ready, None)
         return CallerLeg(options, opening)
 

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -52,18 +53,23 @@ def run(serve: Callable[[Options], Awaitable[None]]) -> None:
     parser = argparse.ArgumentParser(description="A bare relay between Twilio and OpenAI Realtime.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--realtime-url", required=True, help="ws:// or wss:// address")
+    parser.add_argument(
+        "--realtime-url",
+        default=os.environ.get("REALTIME_URL"),
+        help="ws:// or wss:// address; REALTIME_URL if not given",
+    )
     given = parser.parse_args()
+    if not given.realtime_url:
+        parser.error("--realtime-url or REALTIME_URL is needed")
     options = Options(given.host, given.port, given.realtime_url)
 
     async def until_told() -> None:
-        task = asyncio.current_task()
-        assert task is not None
+        serving = asyncio.ensure_future(serve(options))
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+            asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
         gc.collect()
         gc.freeze()
-        await serve(options)
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
 
-    with contextlib.suppress(asyncio.CancelledError):
-        uvloop.run(until_told())
+    uvloop.run(until_told())

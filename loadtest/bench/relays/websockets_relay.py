@@ -1,7 +1,7 @@
 """A bare relay on the ``websockets`` package, uvloop and orjson: the yardstick.
 
-Forwards media as appends, deltas as media and mark, ``speech_started`` as ``clear``. Two tasks a call, no
-queue between the legs, no permessage-deflate, no keepalive pings.
+Forwards media as appends, deltas as media and mark, ``speech_started`` as ``clear``. Two tasks a
+call, no queue between the legs, no permessage-deflate, no keepalive pings.
 """
 
 from __future__ import annotations

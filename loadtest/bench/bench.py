@@ -1,0 +1,125 @@
+"""A whole bench: interleaved runs of the systems, each led through its levels by the rig."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loadtest.bench.figures import Level, Run
+from loadtest.bench.rig import Rig
+from loadtest.bench.search import next_level
+from loadtest.bench.system import Reading, Seats, System
+
+
+@dataclass(frozen=True, slots=True)
+class BenchPlan:
+    """What to measure. Every loop below is bounded by these."""
+
+    systems: tuple[str, ...]
+    runs: int = 3
+    levels: tuple[int, ...] = (100, 300)
+    """Numbers of calls that every system is measured at, as far as it passes."""
+    search_steps: int = 4
+    """Levels tried beyond those, to find the most calls."""
+    window_s: float = 6.0
+    limit: int = 2_000
+    calls_per_second: float = 200.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """For the systems, on top of this process's."""
+
+    def order(self) -> Iterator[str]:
+        """Systems in turn, backwards every second run: a machine's drift cancels out."""
+        for run in range(self.runs):
+            yield from self.systems if run % 2 == 0 else reversed(self.systems)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What both processes have used at one edge of a window."""
+
+    system: Reading
+    rig_cpu_ns: int
+
+
+def rig_cpu_ns() -> int:
+    """CPU time of this process, all threads."""
+    times = os.times()
+    return int((times.user + times.system) * 1e9)
+
+
+class Bench:
+    """Runs a plan. ``say`` is told of each level as it is done."""
+
+    def __init__(
+        self,
+        plan: BenchPlan,
+        rig: Rig,
+        seats: Seats,
+        folder: Path,
+        say: Callable[[str, Level], None],
+    ) -> None:
+        self._plan = plan
+        self._rig = rig
+        self._seats = seats
+        self._folder = folder
+        self._say = say
+
+    async def run(self) -> list[Run]:
+        return [await self._run_system(name) for name in self._plan.order()]
+
+    async def _run_system(self, name: str) -> Run:
+        environment = {
+            "OPENAI_API_KEY": "x",
+            "REALTIME_URL": self._rig.realtime_url,
+            **self._plan.environment,
+        }
+        async with System(name, environment, self._seats, self._folder) as system:
+            await asyncio.sleep(1.0)  # start-up work that outlasts readiness, such as warm sessions
+            idle = system.read()
+            try:
+                levels = await self._levels(system)
+            finally:
+                await self._rig.set_calls(0, system.media_url)
+        return Run(name, idle.rss_kib, tuple(levels))
+
+    async def _levels(self, system: System) -> list[Level]:
+        """The given levels up to the first that fails, then the search."""
+        plan = self._plan
+        levels: list[Level] = []
+        for calls in plan.levels:
+            levels.append(await self._level(system, calls))
+            if levels[-1].complaints:
+                break
+        for _ in range(plan.search_steps):
+            calls_next = next_level([level.tried for level in levels], plan.limit)
+            if calls_next is None:
+                break
+            levels.append(await self._level(system, calls_next))
+        return levels
+
+    async def _level(self, system: System, calls: int) -> Level:
+        """Measure once, and once more if it fails while the rig itself was late."""
+        level = await self._measure(system, calls)
+        if level.complaints and level.rig_was_late:
+            level = await self._measure(system, calls)
+        return level
+
+    async def _measure(self, system: System, calls: int) -> Level:
+        plan = self._plan
+        await self._rig.set_calls(calls, system.media_url, plan.calls_per_second)
+        measured = await self._rig.measure(plan.window_s, lambda: Edge(system.read(), rig_cpu_ns()))
+        before, after, seen = measured.before, measured.after, measured.level
+        cpu_ns = after.system.cpu_ns - before.system.cpu_ns
+        window_ns = seen.window_s * 1e9
+        level = Level(
+            seen=seen,
+            cpu_share=cpu_ns / window_ns,
+            rig_share=(after.rig_cpu_ns - before.rig_cpu_ns) / window_ns,
+            cpu_us_per_frame=cpu_ns / 1e3 / max(1, seen.frames),
+            rss_kib=after.system.rss_kib,
+        )
+        self._say(system.name, level)
+        return level

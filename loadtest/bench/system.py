@@ -1,0 +1,197 @@
+"""A system under test: a subprocess on its own core, watched through /proc."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from types import TracebackType
+
+READY_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 10.0
+_POLL_S = 0.1
+_LOG_TAIL_BYTES = 2_000
+_FIFO_PRIORITY = 1
+
+SYSTEMS: Mapping[str, tuple[str, ...]] = {
+    "bridge": ("bridge", "serve", "--insecure-local"),
+    "websockets": ("loadtest.bench.relays.websockets_relay",),
+    "picows": ("loadtest.bench.relays.picows_relay",),
+}
+"""Module to run and its first arguments; all take ``--host`` and ``--port``."""
+
+BRIDGE, YARDSTICK, CEILING = "bridge", "websockets", "picows"
+
+
+class BenchError(Exception):
+    """The bench cannot go on; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """Which core the system gets, which the rig; None where there is only one to share."""
+
+    system_core: int | None
+    rig_core: int | None
+
+    @classmethod
+    def find(cls) -> Seats:
+        cores = sorted(os.sched_getaffinity(0))
+        return cls(cores[0], cores[1]) if len(cores) > 1 else cls(None, None)
+
+
+def raise_file_limit() -> int:
+    """Allow as many open files as this process may; children inherit it. Returns the limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def take_core(core: int | None) -> bool:
+    """Bind this process to ``core`` at real-time priority. False if that is not permitted."""
+    if core is None:
+        return False  # real-time processes that share a core would starve each other
+    os.sched_setaffinity(0, {core})
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_FIFO_PRIORITY))
+    except PermissionError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the system has used so far."""
+
+    cpu_ns: int
+    rss_kib: int
+
+
+class System:
+    """``async with System(...)``: running and ready inside, stopped outside.
+
+    Runs in ``folder``, which gets its log and whatever files it makes.
+    """
+
+    def __init__(
+        self, name: str, environment: Mapping[str, str], seats: Seats, folder: Path
+    ) -> None:
+        self.name = name
+        self._environment = environment
+        self._seats = seats
+        self._folder = folder
+        self._log = folder / f"{name}.log"
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def media_url(self) -> str:
+        return f"ws://127.0.0.1:{self._port}/media"
+
+    def _command(self) -> list[str]:
+        module, *arguments = SYSTEMS[self.name]
+        command = [sys.executable, "-m", module, *arguments]
+        return [*command, "--host", "127.0.0.1", "--port", str(self._port)]
+
+    async def __aenter__(self) -> System:
+        # A child inherits core and priority, so take the system's place for a moment.
+        cores = os.sched_getaffinity(0)
+        if self._seats.system_core is not None:
+            os.sched_setaffinity(0, {self._seats.system_core})
+        try:
+            self._process = self._spawn()
+        finally:
+            os.sched_setaffinity(0, cores)
+        try:
+            await self._until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self._log.open("wb") as log:
+            return subprocess.Popen(  # noqa: S603 -- our own modules
+                self._command(),
+                cwd=self._folder,
+                env={**os.environ, **self._environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # In a thread: what the system says on closing is for the rig in this one to answer.
+        await asyncio.to_thread(self.stop)
+
+    async def _until_ready(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + READY_TIMEOUT_S
+        while loop.time() < deadline_s:
+            self.check_alive()
+            if await asyncio.to_thread(self._ready):
+                return
+            await asyncio.sleep(_POLL_S)
+        raise BenchError(
+            f"{self.name} was not ready in {READY_TIMEOUT_S:.0f} s{self._last_words()}"
+        )
+
+    def _ready(self) -> bool:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=1.0)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def check_alive(self) -> int:
+        """The process's id; BenchError if it has ended."""
+        if self._process is None:
+            raise BenchError(f"{self.name} was not started")
+        code = self._process.poll()
+        if code is not None:
+            raise BenchError(f"{self.name} ended with code {code}{self._last_words()}")
+        return self._process.pid
+
+    def _last_words(self) -> str:
+        text = self._log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
+        return f"; its last output:\n{text}" if text else "; it said nothing"
+
+    def read(self) -> Reading:
+        """CPU time of all its threads and its resident memory."""
+        home = Path("/proc") / str(self.check_alive())
+        cpu_ns = sum(
+            int((task / "schedstat").read_text().split()[0]) for task in (home / "task").iterdir()
+        )
+        pages = int((home / "statm").read_text().split()[1])
+        return Reading(cpu_ns, pages * resource.getpagesize() // 1024)
+
+    def stop(self) -> None:
+        """Ask it to stop, then make it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(_STOP_TIMEOUT_S)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
