@@ -27,6 +27,7 @@ from dispatch.context import CallContext, Turn
 from dispatch.decision import LAST_RESORT, Decision, decide
 from dispatch.envelope import Envelope
 from dispatch.outcome import CallerLeft, Outcome
+from dispatch.routes import VoicemailRoute
 from dispatch.twiml import CallbackUrls, render
 
 WRITTEN_WITHIN_S = 2.0
@@ -89,7 +90,9 @@ class Settler:
 
     def _document(self, decision: Decision, envelope: Envelope, admission: Admission) -> str:
         origins = Origins.of(admission.opening)
-        if decision.chosen.name == LAST_RESORT and self._today.url(origins, decision.reason):
+        nowhere = decision.chosen.name == LAST_RESORT
+        people = admission.tenant.plain and isinstance(decision.route, VoicemailRoute)
+        if (nowhere or people) and self._today.url(origins, decision.reason) is not None:
             return self._today.twiml(origins, decision.reason)
         return render(decision, envelope, self.urls(admission.opening.call_sid, envelope.hops - 1))
 

@@ -33,6 +33,8 @@ class Tenant:
     session: rt.SessionSettings
     limits: CallLimits
     pool: PoolSettings
+    plain: bool = False
+    """Described by the environment alone: whatever is not answered goes to today's flow."""
 
     @property
     def vad_silence_ms(self) -> int:
@@ -150,6 +152,7 @@ def _from_environment(settings: Settings) -> Tenant:
         session,
         settings.call,
         settings.pool,
+        plain=True,
     )
 
 
@@ -163,11 +166,12 @@ def _plain_policy(settings: Settings) -> TenantPolicy:
         "numbers": [ANY_NUMBER],
         "business": {"name": "the business that was called"},
         "lines": {"greeting": settings.greeting.text},
-        "routes": {"today": today},
+        # The people behind today's flow are reached through it; the route only has to exist.
+        "routes": {"today": today, "people": {"kind": "voicemail"}},
         "default": {"route": "today"},
-        "human": {"route": "today"},
+        "human": {"route": "people"},
         "intent": [
             {"name": "general", "description": "Whatever the caller wants.", "route": "today"}
         ],
     }
-    return cast("TenantPolicy", TenantPolicy.model_validate(file))
+    return TenantPolicy.model_validate(file)

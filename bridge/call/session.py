@@ -32,6 +32,9 @@ from bridge.protocol import realtime as rt
 from bridge.protocol import twilio_stream as tw
 from dispatch.outcome import AssistantFailed, CallerLeft
 
+MAX_PROMISES = 2
+"""So often the assistant is made to keep its promise; then the default route is taken."""
+
 
 class CallSession:
     """The life of one call, from ``CallerStarted`` to exactly one ``EndCall``."""
@@ -269,17 +272,19 @@ class CallSession:
             return effects + self._ending.response_done(event.response_id, now)
         effects += self._watch.response_over(event, now)
         if event.status == "completed":
-            effects += self._hold_to_promise()
+            effects += self._hold_to_promise(now)
         state.listen_for_silence(now)
         return effects
 
-    def _hold_to_promise(self) -> list[Effect]:
+    def _hold_to_promise(self, now: float) -> list[Effect]:
         """The assistant said that it transfers, and called nothing: make it call the tool."""
         if self.state.phase is not Phase.TALKING or self._tools.count > self._tools_before:
             return []
         if not self.state.desk.announced_without_deciding(self._spoken):
             return []
         self._promises += 1
+        if self._promises > MAX_PROMISES:
+            return self._ending.limit("announced", now)
         tool = self.state.desk.deciding_tool
         self.state.responses.owe(rt.CreateResponse(tool_choice=tool))
         return [Note("empty_promise", {"count": self._promises})]

@@ -23,6 +23,7 @@ from bridge.legs.runner import Call, Hands, Observer
 from bridge.legs.sockets import upgrade_factory
 from bridge.lines import LineCache
 from bridge.protocol import twilio_stream as tw
+from bridge.protocol.realtime import UNUSED_EVENTS
 from bridge.protocol.unhandled import UnhandledCounter
 from bridge.store.ledger import Ledger
 from bridge.tenants import Tenant, Tenants
@@ -53,7 +54,7 @@ class Switchboard:
         self._authorise = authorise
         self._hands = hands
         self._observe = observe
-        self._unhandled = UnhandledCounter()
+        self._unhandled = UnhandledCounter(UNUSED_EVENTS)
         self._pools: dict[str, ModelPool] = {}
         self._tenants = tenants
         self._lines = LineCache(settings.greeting.cache_folder)
