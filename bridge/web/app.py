@@ -42,11 +42,14 @@ def build_app(
     clock: Callable[[], float],
     tenant_of: Callable[[str], str | None] = one_tenant,
 ) -> Starlette:
-    """``clock`` gives Unix seconds, ``tenant_of`` the tenant of a called number if it has one."""
+    """``clock`` gives Unix seconds, ``tenant_of`` the tenant of a called number if it has one.
+
+    ``app.state.last_webhook_at`` is when Twilio was last heard of, 0.0 before that.
+    """
     voice = Voice(settings, ledger, switchboard, clock, tenant_of)
     after = After(settings, ledger, clock)
     status = Status(ledger, clock)
-    edge = Edge(settings)
+    edge = Edge(settings, clock)
 
     async def answer_voice(_request: Request, webhook: Webhook) -> Response:
         return twiml(await voice.answer(webhook))
@@ -66,7 +69,7 @@ def build_app(
         body = {"ready": not reasons, "reasons": reasons, "live_calls": switchboard.live_calls}
         return JSONResponse(body, status_code=503 if reasons else 200)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/voice", edge.guard(answer_voice), methods=["POST"]),
             Route("/after", edge.guard(answer_after), methods=["POST"]),
@@ -76,12 +79,15 @@ def build_app(
             Route("/readyz", readyz, methods=["GET"]),
         ]
     )
+    app.state.last_webhook_at = 0.0
+    return app
 
 
 class Edge:
     """Around every webhook: who may in, how long it may take, and what is answered if all fails."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._reception = Reception(settings)
         self._today = TodaysFlow(settings)
         self._answer_wait_s = settings.limits.answer_wait_s
@@ -90,7 +96,9 @@ class Edge:
         async def endpoint(request: Request) -> Response:
             try:
                 async with asyncio.timeout(self._answer_wait_s):
-                    return await handler(request, await self._reception.admit(request))
+                    webhook = await self._reception.admit(request)
+                    request.app.state.last_webhook_at = self._clock()
+                    return await handler(request, webhook)
             except RejectedError as rejected:
                 log.warning("webhook_rejected", path=route_of(request), reason=rejected.reason)
                 return PlainTextResponse(str(rejected), status_code=rejected.status)

@@ -38,12 +38,12 @@ class TodaysFlow:
         return Origins(entry, account_sid or self._account_sid, flow_sid)
 
     def url(self, origins: Origins, reason: str) -> str | None:
-        """A call that a Studio flow sent returns to it; any other goes where its number led before.
+        """A call that a Studio flow waits for returns to it; any other goes where its number led.
 
         None where the operator named no such place.
         """
         account = origins.account_sid
-        if origins.entry == "studio" and account and origins.flow_sid:
+        if account and origins.flow_sid:
             outcome = {"outcome": "fallback", "reason": reason}
             return self._today.return_url(account, origins.flow_sid, outcome)
         if self._today.fallback_url is not None:
