@@ -24,6 +24,7 @@ CALLER_ID = "caller_id"
 _MAX_TEXT = 300
 _MAX_NAME = 80
 _MAX_NUMBER = 1e12
+_DECIMALS = 6
 LONGEST: Mapping[SlotKind, int] = {
     "person_name": _MAX_NAME,
     "phone": 16,
@@ -161,7 +162,7 @@ def _number(slot: Slot, text: str) -> int | float:
         raise BadSlotError(f"{slot.name} must be at least {slot.min:g}; ask again")
     if slot.max is not None and number > slot.max:
         raise BadSlotError(f"{slot.name} must be at most {slot.max:g}; ask again")
-    return int(number) if number.is_integer() else number
+    return int(number) if number.is_integer() else round(number, _DECIMALS)
 
 
 def _choice(slot: Slot, text: str) -> str:

@@ -41,14 +41,26 @@ class TriggerMatcher:
     def match(self, text: str) -> TriggerHit | None:
         """The most important trigger that is said and not denied in ``text``."""
         hits = (hit for clause in clauses(text[:_MAX_TEXT]) for hit in self._hits(clause))
-        return min(hits, key=lambda hit: hit[0], default=(0, None))[1]
+        return min(hits, key=lambda found: found[0], default=(0, None))[1]
 
     def _hits(self, clause: Words) -> Iterator[tuple[int, TriggerHit]]:
-        for index, word in enumerate(clause):
+        spans = list(self._spans(clause))
+        denied = [(span.start, span.stop) for span, _, _ in spans if _denied(clause, span)]
+        for span, place, hit in spans:
+            # What is part of a denied phrase is denied with it: "no hay fuga de gas" is not gas.
+            if not any(start <= span.start and span.stop <= stop for start, stop in denied):
+                yield place, hit
+
+    def _spans(self, clause: Words) -> Iterator[tuple[range, int, TriggerHit]]:
+        for start, word in enumerate(clause):
             for place, phrase, hit in self._by_first_word.get(word, ()):
-                end = index + len(phrase)
-                if clause[index:end] == phrase and not negated(clause, index, end):
-                    yield place, hit
+                stop = start + len(phrase)
+                if clause[start:stop] == phrase:
+                    yield range(start, stop), place, hit
+
+
+def _denied(clause: Words, span: range) -> bool:
+    return negated(clause, span.start, span.stop)
 
 
 def rank(intent: Intent, policy: TenantPolicy) -> tuple[bool, int]:
