@@ -75,6 +75,8 @@ class GreetingSettings:
     text: str
     """Empty: the caller speaks first."""
     cache_folder: Path
+    make_lines: bool
+    """Have the model say what the cache does not hold, at the start."""
 
 
 @dataclass(frozen=True, slots=True)

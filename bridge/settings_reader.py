@@ -50,11 +50,12 @@ def read_settings(
 ) -> Settings:
     """Raises ConfigurationError with every fault found."""
     env = Environment(environ)
+    openai = _openai(env, insecure_local)
     settings = Settings(
-        openai=_openai(env, insecure_local),
+        openai=openai,
         twilio=_twilio(env, insecure_local),
         today=_today(env, insecure_local),
-        greeting=_greeting(env),
+        greeting=_greeting(env, openai.url),
         pool=PoolSettings(
             size=env.integer("POOL_SIZE", 2, 0, 100),
             max_age_s=env.number("POOL_MAX_AGE_S", 1500, 10, SESSION_S - 600),
@@ -240,12 +241,15 @@ def _check_web_address(env: Environment, name: str, url: str) -> bool:
     return True
 
 
-def _greeting(env: Environment) -> GreetingSettings:
+def _greeting(env: Environment, realtime_url: str) -> GreetingSettings:
     folder = env.text("GREETING_CACHE")
+    make_lines = env.choice("MAKE_LINES", ("auto", "on", "off"), "auto")
+    simulated = is_loopback(split_url(realtime_url).hostname or "")
     home = env.text("XDG_CACHE_HOME") or str(Path(env.text("HOME", ".")) / ".cache")
     return GreetingSettings(
         text=env.verbatim("GREETING", DEFAULT_GREETING),
         cache_folder=Path(folder) if folder else Path(home) / "triage-bridge" / "greetings",
+        make_lines=make_lines == "on" or (make_lines == "auto" and not simulated),
     )
 
 

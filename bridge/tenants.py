@@ -42,6 +42,16 @@ class Tenant:
         vad = self.session.vad
         return vad.silence_duration_ms if isinstance(vad, rt.ServerVad) else 0
 
+    def fixed_lines(self) -> list[str]:
+        """Sentences worth keeping as audio, in every configured language."""
+        names = ("greeting", "apology")
+        spoken = (
+            self.line(name, language)
+            for name in names
+            for language in self.policy.business.languages
+        )
+        return list(dict.fromkeys(text for text in spoken if text))
+
     def line(self, name: str, language: str | None = None) -> str:
         """One of the file's spoken lines, in the call's language or the tenant's first."""
         spoken = getattr(self.policy.lines, name)
@@ -74,7 +84,7 @@ def tenants_of(settings: Settings) -> Tenants:
     where = settings.triage
     try:
         if where.folder is not None:
-            policies = list(load_folder(where.folder).policies)
+            policies = [one.policy for one in load_folder(where.folder).by_name.values()]
         elif where.file is not None:
             policies = [load(where.file).policy]
         else:

@@ -60,6 +60,8 @@ class CallerLeg(WSListener):
         self._fault: str | None = None
         self.transport: WSTransport | None = None
         self.stream_sid = ""
+        self.skipped = 0
+        """Messages that were faulty and cost only themselves."""
         self.closed = False
 
     # --- out ---------------------------------------------------------------------------------
@@ -104,17 +106,11 @@ class CallerLeg(WSListener):
                 return
             message = orjson.loads(whole)
             # The path of a caller's audio: straight through, nothing but this.
-            if (
-                self._audio is not None
-                and type(message) is dict
-                and message.get("event") == "media"
-            ):
-                media = message.get("media")
-                if type(media) is dict and media.get("track", "inbound") == "inbound":
-                    payload = media.get("payload")
-                    if type(payload) is str:
-                        self._audio(payload)
-                        return
+            if self._audio is not None:
+                payload = tw.media_payload(message)
+                if payload is not None:
+                    self._audio(payload)
+                    return
             self._control(tw.decode_object(message))
         except orjson.JSONDecodeError:
             self._refuse(RemoteProtocolError("message is not JSON", reason="bad_json"))
@@ -158,8 +154,9 @@ class CallerLeg(WSListener):
                     self._side.caller_message(message)
 
     def _refuse(self, error: RemoteProtocolError) -> None:
-        if error.reason == "bad_payload":
-            return  # costs that frame only
+        if error.reason in tw.SKIPPABLE_REASONS:
+            self.skipped += 1
+            return
         self._fault = error.reason
         self._on_fault(self, error)
         self.close(error.reason)

@@ -17,6 +17,7 @@ from bridge.config import Settings
 from bridge.errors import RemoteProtocolError
 from bridge.legs.admission import Admissions
 from bridge.legs.caller_leg import CallerLeg, CallerSide
+from bridge.legs.line_maker import WantedLine, make_lines
 from bridge.legs.model_leg import ModelEndpoint
 from bridge.legs.pool import ModelPool
 from bridge.legs.runner import Call, Hands, Observer
@@ -62,6 +63,7 @@ class Switchboard:
         self._waiting: dict[CallerLeg, asyncio.TimerHandle] = {}
         self._calls: dict[Call, asyncio.Task[None]] = {}
         self._draining = False
+        self._line_maker: asyncio.Task[None] | None = None
         self.ws_protocol = upgrade_factory(self._accept)
 
     # --- life ----------------------------------------------------------------------------------
@@ -73,6 +75,17 @@ class Switchboard:
             pool = ModelPool(self._endpoint(tenant), tenant.pool, self._unhandled, loop.time)
             self._pools[tenant.name] = pool
             pool.start()
+        if self._settings.greeting.make_lines:
+            self._line_maker = asyncio.create_task(self._make_lines(), name="line-maker")
+
+    async def _make_lines(self) -> None:
+        """What is said from the cache, made once; calls that come before it do without."""
+        wanted = [
+            WantedLine(self._endpoint(tenant), text)
+            for tenant in self._tenants.all
+            for text in tenant.fixed_lines()
+        ]
+        await make_lines(wanted, self._lines, self._unhandled)
 
     def _endpoint(self, tenant: Tenant) -> ModelEndpoint:
         openai = self._settings.openai
@@ -116,6 +129,8 @@ class Switchboard:
         for leg in list(self._waiting):
             leg.close("shutdown")
         tasks = list(self._calls.values())
+        if self._line_maker is not None:
+            tasks.append(self._line_maker)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
