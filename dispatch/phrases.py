@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
-from dispatch.words import clauses, negated
+from dispatch.words import Words, clauses, negated
 
-_MAX_TEXT = 4000
+_MAX_TEXT = 2000
+"""Longer text is not one turn; the rest is not searched."""
 
 
 def _any_of(*patterns: str) -> re.Pattern[str]:
@@ -65,11 +67,40 @@ _PERSON_ONLY = _any_of(
     |operateur|operatrice|conseiller|conseillere|humain)
     (?:_please|_now|_por_favor|_bitte|_s_?il_vous_plait)*"""
 )
-_MACHINE = r"(?:machine|robot|bot|computer|recording|ai|maquina|maschine|roboter|ordinateur)"
-_AVERSE_TO_MACHINE = _any_of(
-    rf"(?:not|dont|no)_.*(?:talk|speak|talking|hablar)_.*{_MACHINE}",
-    rf"(?:nicht|keiner|keinem)_.*{_MACHINE}_(?:sprechen|reden)",
-    rf"pas_.*parler_.*{_MACHINE}",
+_NOT = frozenset(["not", "dont", "no", "never", "nicht", "keiner", "keinem", "nie", "pas"])
+_TALK = frozenset(["talk", "talking", "speak", "speaking", "hablar", "sprechen", "reden", "parler"])
+_ARTICLES = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "this",
+        "some",
+        "your",
+        "any",
+        "to",
+        "with",
+        "una",
+        "un",
+        "ein",
+        "einer",
+        "einem",
+        "une",
+    ]
+)
+_MACHINE = frozenset(
+    [
+        "machine",
+        "robot",
+        "bot",
+        "computer",
+        "recording",
+        "ai",
+        "maquina",
+        "maschine",
+        "roboter",
+        "ordinateur",
+    ]
 )
 
 _ANNOUNCES = _any_of(
@@ -104,13 +135,26 @@ def wants_person(text: str) -> bool:
     """Whether the caller asks for a human being, and does not deny it."""
     for clause in clauses(text[:_MAX_TEXT]):
         joined = " ".join(clause)
-        if _PERSON_ONLY.fullmatch(joined) or _AVERSE_TO_MACHINE.search(joined):
+        if _PERSON_ONLY.fullmatch(joined) or _averse_to_machine(clause):
             return True
         for pattern in _WANTS_PERSON:
             found = pattern.search(joined)
             if found and not negated(clause, joined[: found.start()].count(" ")):
                 return True
     return False
+
+
+def _averse_to_machine(clause: Words) -> bool:
+    """Whether the clause denies, then speaks of talking and of a machine, in either order.
+
+    "A machine", not "the washing machine".
+    """
+    denial = next((index for index, word in enumerate(clause) if word in _NOT), len(clause))
+    after = clause[denial:]
+    machine = any(
+        word in _MACHINE and before in _ARTICLES for before, word in itertools.pairwise(after)
+    )
+    return machine and not _TALK.isdisjoint(after)
 
 
 def announces_transfer(text: str) -> bool:

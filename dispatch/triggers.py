@@ -10,7 +10,7 @@ from dispatch.intents import Intent
 from dispatch.policy import TenantPolicy
 from dispatch.words import Words, clauses, find, negated, words
 
-_MAX_TEXT = 4000
+_MAX_TEXT = 2000
 """Longer transcripts are not one caller's turn; the rest is not searched."""
 
 
@@ -45,10 +45,15 @@ class TriggerMatcher:
 
     def _hits(self, clause: Words) -> Iterator[tuple[int, TriggerHit]]:
         spans = list(self._spans(clause))
-        denied = [(span.start, span.stop) for span, _, _ in spans if _denied(clause, span)]
+        denied = {
+            index
+            for span, _, _ in spans
+            if negated(clause, span.start, span.stop)
+            for index in span
+        }
         for span, place, hit in spans:
             # What is part of a denied phrase is denied with it: "no hay fuga de gas" is not gas.
-            if not any(start <= span.start and span.stop <= stop for start, stop in denied):
+            if not denied.issuperset(span):
                 yield place, hit
 
     def _spans(self, clause: Words) -> Iterator[tuple[range, int, TriggerHit]]:
@@ -57,10 +62,6 @@ class TriggerMatcher:
                 stop = start + len(phrase)
                 if clause[start:stop] == phrase:
                     yield range(start, stop), place, hit
-
-
-def _denied(clause: Words, span: range) -> bool:
-    return negated(clause, span.start, span.stop)
 
 
 def rank(intent: Intent, policy: TenantPolicy) -> tuple[bool, int]:

@@ -48,7 +48,7 @@ BILLING_SLOTS = {"name": "George Hill", "callback": "4153473573"}
 NO_NUMBER = "callback is not a complete telephone number; ask for it again digit by digit"
 
 
-def without(*slots: str, **changed: Any) -> str:
+def without(*slots: str, **changed: object) -> str:
     kept = {key: value for key, value in GOOD["slots"].items() if key not in slots}
     return json.dumps({**GOOD, "slots": kept, **changed})
 
@@ -104,8 +104,10 @@ def test_a_sound_call_becomes_a_request_with_values_of_their_kinds(
         (
             without("callback", summary=" "),
             ("callback", "summary"),
-            "callback is missing; you may ask: 'What is the best number to call you back on?'; "
-            "summary must say in one or two sentences what the caller wants",
+            (
+                "callback is missing; you may ask: 'What is the best number to call you back on?'; "
+                "summary must say in one or two sentences what the caller wants"
+            ),
         ),
         (
             without(slots=BILLING_SLOTS | {"time_of_day": "night"}),

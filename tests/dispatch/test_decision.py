@@ -39,8 +39,8 @@ from dispatch.routes import ENTERS_AUTOMATION
 MakeCall = Callable[..., CallContext]
 
 
-def asked(intent: str, confidence: float = 0.9, **more: Any) -> RouteRequested:
-    return RouteRequested(intent, "a summary", confidence, **more)
+def asked(intent: str, confidence: float = 0.9) -> RouteRequested:
+    return RouteRequested(intent, "a summary", confidence)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_captured_number_makes_a_callback_possible_for_a_withheld_caller(
     anonymous = call(from_number="anonymous", entry="number")
     without = decide(PersonRequested(), anonymous, policy)
     assert Passed("call_back", "no_number_to_call_back") in without.skipped
-    outcome = asked("human", slots={"callback": "+14158654838"})
+    outcome = RouteRequested("human", "a summary", 0.9, slots={"callback": "+14158654838"})
     assert "call_back" in [one.name for one in decide(outcome, anonymous, policy).on_failure]
 
 

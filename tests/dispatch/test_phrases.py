@@ -46,6 +46,7 @@ def test_a_wish_for_a_person_is_heard(said: str) -> None:
         "I need someone to come and look at a slow drain.",
         "Please put me on the calendar.",
         "Put me down for Tuesday.",
+        "I do not want to talk about the washing machine again.",
         "My wife spoke with a lawyer about human rights.",
         "I am a person of few words.",
         "No quiero hablar con una persona",

@@ -23,8 +23,8 @@ from dispatch.slots import (
 TODAY = dt.date(2026, 8, 12)
 
 
-def read(value: object, **slot: Any) -> SlotValue:
-    return read_slot(Slot(name="it", **slot), value, region="US", today=TODAY)
+def read(value: object, **slot: object) -> SlotValue:
+    return read_slot(Slot.model_validate({"name": "it", **slot}), value, region="US", today=TODAY)
 
 
 @pytest.mark.parametrize(
