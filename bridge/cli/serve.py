@@ -12,6 +12,7 @@ import uvloop
 from bridge.config import Settings
 from bridge.logs import configure_logs
 from bridge.openfiles import ensure_open_files
+from bridge.origin import Origin
 from bridge.process import StopRequests, assemble, serve
 from bridge.web.server import bind
 
@@ -56,5 +57,6 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
 
 
 def _announce(settings: Settings) -> None:
-    click.echo(f"listening on http://{settings.web.host}:{settings.web.port}")
+    listening = Origin("http", settings.web.host.strip("[]"), settings.web.port)
+    click.echo(f"listening on {listening.url('')}")
     click.echo(f"Twilio calls {settings.web.origin.url('/voice')}")
