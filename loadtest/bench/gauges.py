@@ -41,6 +41,7 @@ class Gauges:
 
     __slots__ = (
         "barge_in_ns",
+        "barge_ins",
         "clears_elsewhere",
         "crossed",
         "delta_ns",
@@ -75,7 +76,14 @@ class Gauges:
         self.delta_ns = array("q")
         self.first_audio_ns = array("q")
         self.barge_in_ns = array("q")
+        self.barge_ins = 0
+        """How often the model said that a caller barged in."""
         self.late_ns = array("q")
+
+    @property
+    def clears_owed(self) -> int:
+        """Barge-ins of the window that no ``clear`` has answered."""
+        return self.barge_ins - len(self.barge_in_ns)
 
 
 @dataclass(frozen=True, slots=True)

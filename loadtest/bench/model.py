@@ -18,10 +18,10 @@ from loadtest.bench import stamp, wire
 from loadtest.bench.board import Board, CallState
 from loadtest.bench.playout import NEVER_NS
 from loadtest.bench.sequence import Sequence
-from loadtest.bench.turns import MS, Step, TurnCycle
+from loadtest.bench.speaker import Speaker
+from loadtest.bench.turns import TurnCycle
 from loadtest.bench.wire import Json
 
-_BYTES_PER_MS = 8
 _TEXT = WSMsgType.TEXT
 _FRAME_ON_WIRE = 271
 """Bytes of one masked append of one frame."""
@@ -36,21 +36,16 @@ class ModelSession(WSListener):
     """One session. ``take_turn`` takes its conversation forward."""
 
     __slots__ = (
-        "_answers",
-        "_begun_ns",
         "_board",
         "_call",
         "_configured",
         "_cycle",
-        "_events",
-        "_first",
         "_gauges",
         "_id",
-        "_item_id",
+        "_items",
         "_number",
         "_open_sessions",
-        "_response_id",
-        "_tail",
+        "_speaker",
         "_timed",
         "_transport",
         "_uplink",
@@ -71,26 +66,19 @@ class ModelSession(WSListener):
         """The call's; 0 until there is a call."""
         self._cycle: TurnCycle | None = None
         self._configured = False
-        self._events = 0
-        self._answers = 0
-        self._begun_ns = 0
-        self._response_id = ""
-        """Of the answer being generated; empty between answers."""
-        self._item_id = ""
-        self._first = False
-        """Whether the next delta is its answer's first."""
-        self._tail = stamp.tail_of(board.plan.delta_audio_ms * _BYTES_PER_MS)
+        self._items = 0
+        self._speaker: Speaker | None = None
 
     # --- socket -----------------------------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        self._speaker = Speaker(self._board, self._id, transport)
         self._open_sessions.add(self)
-        self._send({"type": "session.created", "session": wire.default_session(self._id)})
+        self._speaker.send({"type": "session.created", "session": wire.default_session(self._id)})
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._transport = None
-        self._cycle = None
+        self._transport = self._speaker = self._cycle = None
         self._open_sessions.discard(self)
         if self._call is not None and self._call.take_turn == self.take_turn:
             self._call.turn_due_ns = NEVER_NS
@@ -121,8 +109,8 @@ class ModelSession(WSListener):
         message = orjson.loads(frame.get_payload_as_memoryview())
         if message["type"] == "input_audio_buffer.append":
             self._append(message["audio"], now_ns)
-        else:
-            self._control(message)
+        elif self._speaker is not None:
+            self._control(message, self._speaker)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -167,9 +155,8 @@ class ModelSession(WSListener):
         if call is None:
             return None
         self._call, self._number, self._uplink = call, number, call.uplink
-        self._timed = number % self._board.timed_every == 0
+        self._timed = (number - 1) % self._board.timed_every == 0
         self.read_lazily(True)
-        self._begun_ns = now_ns
         self._cycle = TurnCycle(self._board.plan, now_ns)
         # The golden ratio spreads any number of calls evenly over the cycle.
         self._cycle.skip(number * 0.6180339887 % 1.0)
@@ -181,8 +168,8 @@ class ModelSession(WSListener):
         """Be woken for several frames at once, or for every one.
 
         Only a timed call's frames need reading as they come; of the others it is enough to know
-        that they came. That saves this process most of its reads. The bridge cannot tell: the kernel
-        acknowledges what has arrived either way, and the buffer holds a thousand frames.
+        that they came. That saves this process most of its reads. The bridge cannot tell: the
+        kernel acknowledges what has arrived either way, and its buffer holds hundreds of frames.
         """
         if self._transport is None or (lazily and self._timed):
             return
@@ -191,134 +178,51 @@ class ModelSession(WSListener):
 
     # --- client events ----------------------------------------------------------------------
 
-    def _control(self, message: Json) -> None:
+    def _control(self, message: Json, speaker: Speaker) -> None:
         match message["type"]:
             case "session.update":
-                self._configure(message["session"])
+                self._configure(message["session"], speaker)
             case "conversation.item.create":
-                item = {"id": f"item_{self._id}_{self._events}", **message["item"]}
-                where = {"previous_item_id": None, "item": item}
-                self._send({"type": "conversation.item.added", **where})
-                self._send({"type": "conversation.item.done", **where})
+                where = {"previous_item_id": None, "item": self._item(message["item"])}
+                speaker.send({"type": "conversation.item.added", **where})
+                speaker.send({"type": "conversation.item.done", **where})
             case "conversation.item.truncate":
-                self._send({**message, "type": "conversation.item.truncated"})
+                speaker.send({**message, "type": "conversation.item.truncated"})
             case "conversation.item.delete":
-                self._send({"type": "conversation.item.deleted", "item_id": message["item_id"]})
+                deleted = {"item_id": message["item_id"]}
+                speaker.send({"type": "conversation.item.deleted", **deleted})
             case "input_audio_buffer.clear":
-                self._send({"type": "input_audio_buffer.cleared"})
+                speaker.send({"type": "input_audio_buffer.cleared"})
             case "response.create":
-                self._asked_to_answer()
+                speaker.answer_briefly(self._call)
             case "response.cancel":
-                self._cancel()
+                speaker.cancel()
             case unknown:
-                self._send(wire.error("invalid_event", f"type is {unknown!r}"))
+                speaker.send(wire.error("invalid_event", f"type is {unknown!r}"))
 
-    def _configure(self, session: Json) -> None:
+    def _item(self, given: Json) -> Json:
+        """An item as the server shows it, under an id of its own where none was given."""
+        self._items += 1
+        ours = {"id": f"item_{self._id}_given_{self._items}", "object": "realtime.item"}
+        return {**ours, "status": "completed", **given}
+
+    def _configure(self, session: Json, speaker: Speaker) -> None:
         refusal = wire.refusal_of(session)
         if refusal is not None:
-            self._board.gauges.refusals += 1
-            self._send(wire.error("invalid_value", refusal))
+            self._gauges.refusals += 1
+            speaker.send(wire.error("invalid_value", refusal))
             return
         self._configured = True
         effective = {**wire.default_session(self._id), **session}
-        self._send({"type": "session.updated", "session": effective})
-
-    def _asked_to_answer(self) -> None:
-        if self._response_id:
-            text = "Conversation already has an active response in progress."
-            self._send(wire.error("conversation_already_has_active_response", text))
-            return
-        self._open_answer()
-        self._delta()
-        self._close_answer(self._board.plan.delta_audio_ms)
-
-    def _cancel(self) -> None:
-        if not self._response_id:
-            text = "Cancellation failed: no active response found"
-            self._send(wire.error("response_cancel_not_active", text))
-            return
-        cancelled = wire.response(self._response_id, "cancelled", [], wire.usage(0))
-        self._response_id = ""
-        self._send({"type": "response.done", "response": cancelled})
+        speaker.send({"type": "session.updated", "session": effective})
 
     # --- turns ------------------------------------------------------------------------------
 
     def take_turn(self, now_ns: int) -> None:
         """Take every step of the conversation that is due."""
-        cycle, call = self._cycle, self._call
-        if cycle is None or call is None:
+        cycle, call, speaker = self._cycle, self._call, self._speaker
+        if cycle is None or call is None or speaker is None:
             return
         while cycle.due_ns <= now_ns:
-            self._take(cycle.advance(), call)
+            speaker.take(cycle.advance(), call)
         call.turn_due_ns = cycle.due_ns
-
-    def _take(self, step: Step, call: CallState) -> None:
-        match step:
-            case Step.SPEECH_STARTED:
-                self._speech_started()
-            case Step.BARGE_IN:
-                call.barge_sent_ns = monotonic_ns()
-                self._speech_started()
-            case Step.SPEECH_STOPPED:
-                for event in wire.caller_heard(self._user_item, self._heard_ms()):
-                    self._send(event)
-            case Step.ANSWER_STARTED:
-                self._open_answer()
-            case Step.DELTA:
-                self._delta()
-            case Step.ANSWER_DONE:
-                self._close_answer(self._board.plan.answer_ms)
-
-    def _speech_started(self) -> None:
-        self._send(
-            {
-                "type": "input_audio_buffer.speech_started",
-                "item_id": self._user_item,
-                "audio_start_ms": self._heard_ms(),
-            }
-        )
-
-    @property
-    def _user_item(self) -> str:
-        return f"item_user_{self._id}_{self._answers}"
-
-    def _heard_ms(self) -> int:
-        return (monotonic_ns() - self._begun_ns) // MS
-
-    def _open_answer(self) -> None:
-        self._answers += 1
-        self._response_id = f"resp_{self._id}_{self._answers}"
-        self._item_id = f"item_{self._id}_{self._answers}"
-        self._first = True
-        for event in wire.answer_opening(self._response_id, self._item_id):
-            self._send(event)
-
-    def _delta(self) -> None:
-        if not self._response_id or self._call is None or self._transport is None:
-            return
-        response_id, item_id = self._response_id.encode(), self._item_id.encode()
-        self._events += 2
-        transport, call = self._transport, self._call
-        counter = call.deltas_sent * 2 + self._first
-        call.deltas_sent += 1
-        self._first = False
-        head = stamp.encode(stamp.DOWNLINK, call.number, counter, monotonic_ns())
-        audio = wire.AUDIO_DELTA % (self._events - 1, response_id, item_id, head, self._tail)
-        transport.send(_TEXT, audio)
-        text = wire.TRANSCRIPT_DELTA % (self._events, response_id, item_id)
-        transport.send(_TEXT, text)
-
-    def _close_answer(self, audio_ms: int) -> None:
-        if not self._response_id:
-            return
-        transcript = " and then" * (audio_ms // self._board.plan.delta_audio_ms)
-        closing = wire.answer_closing(self._response_id, self._item_id, transcript, audio_ms)
-        self._response_id = ""
-        for event in closing:
-            self._send(event)
-
-    def _send(self, event: Json) -> None:
-        if self._transport is not None:
-            self._events += 1
-            event = {**event, "event_id": f"event_{self._events}"}
-            self._transport.send(_TEXT, orjson.dumps(event))

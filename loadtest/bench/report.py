@@ -39,7 +39,7 @@ class Conditions:
 
     python: str
     optimised_build: bool
-    """Whether Python was built with profile-guided optimisation: worth 20 % to pure Python."""
+    """Built with profile-guided optimisation, which is worth 20 % to pure Python."""
     cpu: str
     seats: Seats
     realtime_priority: bool
@@ -87,7 +87,7 @@ def level_line(system: str, level: Level) -> str:
 
 
 def table(runs: Sequence[Run]) -> Table:
-    """Median (least to most) over runs, a column for each system, bridge / yardstick beside them."""
+    """A column for each system, and bridge / yardstick beside them."""
     systems = _systems(runs)
     ratio = ratios(runs)
     compared = any(value is not None for value in ratio.values())

@@ -96,7 +96,9 @@ class Rig:
         Calls that the bridge ended are replaced. What does not come about within the deadlines is
         found in the next level's ``not_talking``.
         """
-        for seat in [s for s in self._seats if s.caller.call.ended_early] + self._seats[count:]:
+        ended = [seat for seat in self._seats if seat.caller.call.ended_early]
+        living = [seat for seat in self._seats if not seat.caller.call.ended_early]
+        for seat in ended + living[count:]:
             await self._hang_up(seat)
         self._failed = 0
         begin_s = asyncio.get_running_loop().time()
@@ -180,13 +182,16 @@ class Rig:
 
     async def _drain(self, calls: list[CallState], ceilings: dict[int, tuple[int, int]]) -> None:
         """Give what is on its way a moment to arrive."""
+        gauges = self._board.gauges
 
         def arrived() -> bool:
-            return all(
-                call.uplink.next >= ceilings[call.number][0]
-                and call.downlink.next >= ceilings[call.number][1]
-                and not call.barge_sent_ns
-                for call in calls
+            return (
+                all(
+                    call.uplink.next >= ceilings[call.number][0]
+                    and call.downlink.next >= ceilings[call.number][1]
+                    for call in calls
+                )
+                and not gauges.clears_owed
             )
 
         for session in self._sessions:
@@ -204,12 +209,11 @@ class Rig:
         earlier: Faults,
     ) -> RigLevel:
         gauges = self._board.gauges
-        uplink, downlink, missed = Faults(), Faults(), 0
+        uplink, downlink = Faults(), Faults()
         for call in calls:
             frames_sent, deltas_sent = ceilings[call.number]
             uplink += call.uplink.faults(frames_sent)
             downlink += call.downlink.faults(deltas_sent)
-            missed += 0 < call.barge_sent_ns < gauges.until_ns
         level = RigLevel(
             calls=len(calls),
             window_s=(gauges.until_ns - gauges.from_ns) / 1e9,
@@ -225,7 +229,7 @@ class Rig:
             unreadable=gauges.unreadable,
             crossed=gauges.crossed,
             refusals=gauges.refusals,
-            clears_missed=missed,
+            clears_missed=gauges.clears_owed,
             clears_elsewhere=gauges.clears_elsewhere,
             not_talking=self._silent() + self._failed,
             ended_early=sum(call.ended_early for call in calls),

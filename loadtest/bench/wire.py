@@ -33,8 +33,9 @@ AUDIO_DELTA = (
 
 TRANSCRIPT_DELTA = (
     b'{"type":"response.output_audio_transcript.delta","event_id":"event_%d","response_id":"%b",'
-    b'"item_id":"%b","output_index":0,"content_index":0,"delta":" and then"}'
+    b'"item_id":"%b","output_index":0,"content_index":0,"delta":"%b"}'
 )
+"""event number, response id, item id, words"""
 
 
 def stream_sid(number: int) -> str:

@@ -94,13 +94,14 @@ class CallerLeg(WSListener):
         message = orjson.loads(frame.get_payload_as_memoryview())
         match message["event"]:
             case "media":
-                self._append(message["media"]["payload"])
+                self.append(message["media"]["payload"])
             case "start":
                 self._stream_sid = message["streamSid"]
             case "stop":
                 transport.disconnect()
 
-    def _append(self, payload: str) -> None:
+    def append(self, payload: str) -> None:
+        """Pass one frame on, or keep it until there is a model to pass it to."""
         append = orjson.dumps({"type": "input_audio_buffer.append", "audio": payload})
         if self._model is None:
             self._early.append(append)
@@ -128,18 +129,23 @@ class CallerLeg(WSListener):
             self._model.disconnect()
 
 
-async def serve(options: Options) -> None:
+async def listen(options: Options, leg: type[CallerLeg] = CallerLeg) -> asyncio.Server:
+    """Take calls, each on a ``leg``."""
     opening: set[asyncio.Task[None]] = set()
 
     def accept(request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         if request.path == b"/readyz":
             ready = WSUpgradeResponse.create_ok_response(b"ready\n")
             return WSUpgradeResponseWithListener(ready, None)
-        return CallerLeg(options, opening)
+        return leg(options, opening)
 
-    server = await ws_create_server(accept, options.host, options.port, backlog=BACKLOG)
+    return await ws_create_server(accept, options.host, options.port, backlog=BACKLOG)
+
+
+async def main(options: Options) -> None:
+    server = await listen(options)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    run(serve)
+    run(main)
