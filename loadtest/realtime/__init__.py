@@ -18,7 +18,8 @@ from .record import (
     ToolAnswer,
     Truncation,
 )
-from .scenario import Scenario, ScenarioError, load_scenario, scenario_names
+from .scenario import Scenario, ScenarioError
+from .scenario_file import load_scenario, parse_scenario, scenario_names
 from .server import ConnectionCounts, SimulatedRealtime, SimulatorOptions
 from .typed import server_event_problems
 
@@ -48,6 +49,7 @@ __all__ = [
     "Truncation",
     "assistant_lines",
     "load_scenario",
+    "parse_scenario",
     "profile",
     "scenario_names",
     "server_event_problems",

@@ -13,7 +13,8 @@ import uvloop
 
 from .latency import PROFILES
 from .lines import LineError
-from .scenario import ScenarioError, load_scenario, scenario_names
+from .scenario import ScenarioError
+from .scenario_file import load_scenario, scenario_names
 from .server import SimulatedRealtime, SimulatorOptions
 
 

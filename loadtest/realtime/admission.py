@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 from picows import WSUpgradeRequest
 
 from .refusals import Refusal
-from .settings import MODELS
 
 PATH = "/v1/realtime"
 
@@ -37,7 +36,9 @@ def model_of(request: WSUpgradeRequest) -> str:
     return query.get("model", [""])[0]
 
 
-def rejection(request: WSUpgradeRequest, api_keys: Collection[str] | None) -> Rejection | None:
+def rejection(
+    request: WSUpgradeRequest, api_keys: Collection[str] | None, models: Collection[str]
+) -> Rejection | None:
     """Why this client gets no session. ``api_keys`` None takes any key."""
     beta = request.headers.get("OpenAI-Beta", "")
     if "realtime=v1" in beta:
@@ -52,7 +53,7 @@ def rejection(request: WSUpgradeRequest, api_keys: Collection[str] | None) -> Re
     model = model_of(request)
     if not model:
         return Rejection(Refusal("missing_model", "You must provide a model parameter."), 4000)
-    if model not in MODELS:
+    if model not in models:
         message = f"The model `{model}` does not exist or you do not have access to it."
         return Rejection(Refusal("model_not_found", message, "model"), 4000)
     return None

@@ -1,12 +1,11 @@
-"""One response from ``response.created`` to ``response.done``, in the documented order of events.
+"""One response from ``response.created`` to ``response.done``: what comes when.
 
-The order is written down as generators that send events and yield the seconds to wait before going
+The course is written down as generators that send events and yield the seconds to wait before going
 on; an interruption replaces the running generator by one that winds the response down.
 """
 
 from __future__ import annotations
 
-import enum
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -14,15 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from . import delivery
-from .conversation import Item, ItemStatus
+from .conversation import Item
 from .faults import Cut, failure_to_wire
 from .formats import AudioFormat
 from .lines import loud_noise, near_silence
+from .output import ResponseOutput
 from .record import ResponseRecord
 from .scenario import Action, CallTool, Drop, Fail, Incomplete, Say, SayAny, Text
 from .script import Trigger
 from .stage import Handle, Stage
-from .usage import ASSISTANT_MS_PER_TOKEN, Tokens, output_tokens, usage_to_wire
+from .usage import ASSISTANT_MS_PER_TOKEN, output_tokens, usage_to_wire
 
 Steps: TypeAlias = Iterator[float]
 """Seconds to wait before the next step; infinity stands still until ``resume``."""
@@ -54,12 +54,6 @@ class ResponsePlan:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-class ItemKind(enum.Enum):
-    AUDIO = enum.auto()
-    TEXT = enum.auto()
-    CALL = enum.auto()
-
-
 class _Ended(Exception):  # noqa: N818 - a way out of nested generators, not an error
     """The response ends early: status and ``status_details``."""
 
@@ -85,16 +79,19 @@ class Generation:
         """When a client that plays in real time will have played what was sent so far."""
         self._stage = stage
         self._on_done = on_done
+        self._output = ResponseOutput(
+            stage, record.response_id, plan.audio_format, aside=not plan.in_conversation
+        )
         self._steps: Steps = self._run()
         self._due_s = stage.clock.time()
         self._timer: Handle | None = None
-        self._items: list[Item] = []
         self._unsent: Iterator[delivery.Delta] = iter(())
-        self._item_bytes = 0
         self._finished = False
         self._standing = False
         self._winding_down = False
-        self._spent = self._input_tokens()
+        self._heard, self._cached = stage.meter.input_tokens(
+            stage.conversation, plan.instructions, plan.tools
+        )
 
     @property
     def response_id(self) -> str:
@@ -108,11 +105,7 @@ class Generation:
         if self._finished or self._winding_down:
             return
         self._winding_down = True
-        self._stage.timers.cancel(self._timer)
-        self._steps = self._wind_down(reason)
-        self._standing = False
-        self._due_s = self._stage.clock.time()
-        self._advance()
+        self._go_on_with(self._wind_down(reason))
 
     def stall(self) -> None:
         """Stand still until ``resume``."""
@@ -121,11 +114,16 @@ class Generation:
 
     def resume(self) -> None:
         if self._standing and not self._finished:
-            self._standing = False
-            self._due_s = self._stage.clock.time()
-            self._advance()
+            self._go_on_with(self._steps)
 
     # --- the course of a response -----------------------------------------------------------
+
+    def _go_on_with(self, steps: Steps) -> None:
+        self._stage.timers.cancel(self._timer)
+        self._steps = steps
+        self._standing = False
+        self._due_s = self._stage.clock.time()
+        self._advance()
 
     def _advance(self) -> None:
         """Take steps until one has to wait."""
@@ -134,6 +132,7 @@ class Generation:
                 self._standing = True
                 return
             if wait_s > 0:
+                # From when it was due, so that lateness does not add up.
                 self._due_s += wait_s
                 delay_s = max(self._due_s - self._stage.clock.time(), 1e-6)
                 self._timer = self._stage.timers.after(delay_s, self._advance)
@@ -179,30 +178,27 @@ class Generation:
         self.record.created_s = stage.clock.time()
         stage.note("response_created", response_id=self.response_id, trigger=self.plan.trigger)
         stage.emit("response.created", response=self._to_wire("in_progress", None, None))
-        heard, _ = self._spent
-        stage.emit(
-            "rate_limits.updated",
-            rate_limits=stage.limits.spend(heard.total, stage.clock.time()),
-        )
+        limits = stage.limits.spend(self._heard.total, stage.clock.time())
+        stage.emit("rate_limits.updated", rate_limits=limits)
 
     def _wind_down(self, reason: CancelReason) -> Steps:
-        stage = self._stage
+        stage, items = self._stage, self._output.items
         fast = math.isinf(stage.profile.speed)
         for _ in range(stage.rng.randint(1, max(1, stage.profile.trailing))):
             delta = next(self._unsent, None)
             if delta is None:
                 break
-            self._send_delta(self._items[-1], delta)
+            self._send(items[-1], delta)
             yield 0.0 if fast else _TRAILING_S
-        if self._items and self._items[-1].status == "in_progress":
-            self._close_item(self._items[-1], "incomplete")
+        if items and items[-1].status == "in_progress":
+            self._output.close(items[-1], "incomplete")
         self._finish("cancelled", {"type": "cancelled", "reason": reason})
 
     def _finish(self, status: str, details: dict[str, Any] | None) -> None:
         stage, record = self._stage, self.record
         self._finished = True
-        heard, cached = self._spent
-        usage = usage_to_wire(heard, cached, output_tokens(self._items))
+        made = output_tokens(self._output.items)
+        usage = usage_to_wire(self._heard, self._cached, made)
         record.status, record.done_s = status, stage.clock.time()
         error = (details or {}).get("error") or {}
         record.reason = (details or {}).get("reason") or error.get("code")
@@ -216,7 +212,7 @@ class Generation:
         )
         self._on_done(self)
 
-    # --- spoken items -----------------------------------------------------------------------
+    # --- what it consists of ----------------------------------------------------------------
 
     def _say(self, say: Say) -> Steps:
         stage = self._stage
@@ -224,15 +220,10 @@ class Generation:
         if not self.plan.spoken:
             yield from self._write(text)
             return
-        item = self._open_item(
-            {"type": "message", "role": "assistant", "content": []}, ItemKind.AUDIO
-        )
-        item.body["content"] = [{"type": "output_audio", "transcript": ""}]
-        audio = self._audio(say)
-        self._item_bytes = 0
-        self._unsent = delivery.deltas(audio, text, self.plan.audio_format, stage.rng)
+        item = self._output.open_audio()
+        self._unsent = delivery.deltas(self._audio(say), text, self.plan.audio_format, stage.rng)
         yield from self._deliver(item, say)
-        self._close_item(item, "completed")
+        self._output.close(item, "completed")
 
     def _audio(self, say: Say) -> bytes:
         stage, audio_format = self._stage, self.plan.audio_format
@@ -249,7 +240,7 @@ class Generation:
         burst_left = rng.randint(1, profile.burst)
         ahead_ms = 0
         for delta in self._unsent:
-            ahead_ms += self._send_delta(item, delta)
+            ahead_ms += self._send(item, delta)
             self._check_tokens(item)
             burst_left -= 1
             if say.drop is not None and item.generated_ms >= say.drop_at_ms:
@@ -262,25 +253,13 @@ class Generation:
                 yield ahead_ms / 1000 / profile.speed
                 ahead_ms = 0
 
-    def _send_delta(self, item: Item, delta: delivery.Delta) -> int:
-        """Returns its duration in milliseconds."""
-        stage = self._stage
-        ids = self._ids(item) | {"content_index": 0}
-        if delta.transcript:
-            if not item.truncated:  # what was cut off takes its transcript with it
-                item.body["content"][0]["transcript"] += delta.transcript
-            stage.emit("response.output_audio_transcript.delta", **ids, delta=delta.transcript)
-        stage.emit("response.output_audio.delta", **ids, delta=delta.audio)
-        now = stage.clock.time()
+    def _send(self, item: Item, delta: delivery.Delta) -> int:
+        """Returns the delta's duration in milliseconds."""
+        duration_ms = self._output.add_audio(item, delta)
+        now = self._stage.clock.time()
         if self.record.first_audio_s is None:
             self.record.first_audio_s = now
-            stage.note("first_audio", response_id=self.response_id, item_id=item.item_id)
-        self._item_bytes += delta.byte_count
-        before_ms = item.generated_ms
-        item.generated_ms = self.plan.audio_format.duration_ms(self._item_bytes)
-        if not item.truncated:
-            item.audio_ms = item.generated_ms
-        duration_ms = item.generated_ms - before_ms
+            self._stage.note("first_audio", response_id=self.response_id, item_id=item.item_id)
         self.record.audio_ms += duration_ms
         self.playback_end_s = max(self.playback_end_s, now) + duration_ms / 1000
         return duration_ms
@@ -289,132 +268,44 @@ class Generation:
         limit = self.plan.max_output_tokens
         if isinstance(limit, int) and self.record.audio_ms >= limit * ASSISTANT_MS_PER_TOKEN:
             self._unsent = iter(())
-            self._close_item(item, "incomplete")
+            self._output.close(item, "incomplete")
             raise _Ended("incomplete", {"type": "incomplete", "reason": "max_output_tokens"})
 
     def _drop(self, cut: Cut) -> Steps:
         self._stage.wire.cut(cut)
         yield math.inf
 
-    # --- written items and function calls ---------------------------------------------------
-
     def _write(self, text: str) -> Steps:
-        item = self._open_item(
-            {"type": "message", "role": "assistant", "content": []}, ItemKind.TEXT
-        )
-        item.body["content"] = [{"type": "output_text", "text": ""}]
+        item = self._output.open_text()
         for piece in delivery.pieces(text, self._stage.rng):
-            item.body["content"][0]["text"] += piece
-            self._stage.emit(
-                "response.output_text.delta", **self._ids(item), content_index=0, delta=piece
-            )
+            self._output.add_text(item, piece)
             yield self._piece_s()
-        self._close_item(item, "completed")
+        self._output.close(item, "completed")
 
     def _call(self, call: CallTool) -> Steps:
         stage = self._stage
-        body = {
-            "type": "function_call",
-            "name": call.tool,
-            "call_id": stage.new_id("call"),
-            "arguments": "",
-        }
-        item = self._open_item(body, ItemKind.CALL)
+        item = self._output.open_call(call.tool)
         arguments = json.dumps(stage.script.fill(call), ensure_ascii=False)
         for piece in delivery.pieces(arguments, stage.rng):
-            item.body["arguments"] += piece
-            stage.emit(
-                "response.function_call_arguments.delta",
-                **self._ids(item),
-                call_id=body["call_id"],
-                delta=piece,
-            )
+            self._output.add_arguments(item, piece)
             yield self._piece_s()
-        stage.note("tool_called", tool=call.tool, call_id=body["call_id"])
-        self._close_item(item, "completed")
+        stage.note("tool_called", tool=call.tool, call_id=item.body["call_id"])
+        self._output.close(item, "completed")
 
     def _piece_s(self) -> float:
         return 0.0 if math.isinf(self._stage.profile.speed) else _PIECE_S
-
-    # --- opening and closing of items -------------------------------------------------------
-
-    def _open_item(self, body: dict[str, Any], kind: ItemKind) -> Item:
-        stage = self._stage
-        item = Item(stage.new_id("item"), body, "in_progress")
-        self._items.append(item)
-        ids = self._ids(item)
-        stage.emit(
-            "response.output_item.added",
-            response_id=self.response_id,
-            output_index=ids["output_index"],
-            item=item.to_wire(),
-        )
-        if self.plan.in_conversation:
-            previous = stage.conversation.append(item)
-            stage.emit("conversation.item.added", previous_item_id=previous, item=item.to_wire())
-        if kind is not ItemKind.CALL:
-            part = {"type": "audio", "transcript": ""}
-            if kind is ItemKind.TEXT:
-                part = {"type": "text", "text": ""}
-            stage.emit("response.content_part.added", **ids, content_index=0, part=part)
-        return item
-
-    def _close_item(self, item: Item, status: ItemStatus) -> None:
-        stage, ids = self._stage, self._ids(item)
-        item.status = status
-        if item.kind == "function_call":
-            stage.emit(
-                "response.function_call_arguments.done",
-                **ids,
-                call_id=item.body["call_id"],
-                name=item.body["name"],
-                arguments=item.body["arguments"],
-            )
-        else:
-            self._close_part(item.body["content"][0], ids | {"content_index": 0})
-        if self.plan.in_conversation and stage.conversation.find(item.item_id) is not None:
-            previous = stage.conversation.before(item)
-            stage.emit("conversation.item.done", previous_item_id=previous, item=item.to_wire())
-        stage.emit(
-            "response.output_item.done",
-            response_id=self.response_id,
-            output_index=ids["output_index"],
-            item=item.to_wire(),
-        )
-
-    def _close_part(self, content: Mapping[str, str], ids: dict[str, Any]) -> None:
-        stage = self._stage
-        if content["type"] == "output_audio":
-            text = content.get("transcript", "")
-            stage.emit("response.output_audio.done", **ids)
-            stage.emit("response.output_audio_transcript.done", **ids, transcript=text)
-            part = {"type": "audio", "transcript": text}
-        else:
-            stage.emit("response.output_text.done", **ids, text=content["text"])
-            part = {"type": "text", "text": content["text"]}
-        stage.emit("response.content_part.done", **ids, part=part)
-
-    def _ids(self, item: Item) -> dict[str, Any]:
-        return {
-            "response_id": self.response_id,
-            "item_id": item.item_id,
-            "output_index": self._items.index(item),
-        }
-
-    def _input_tokens(self) -> tuple[Tokens, Tokens]:
-        stage, plan = self._stage, self.plan
-        return stage.meter.input_tokens(stage.conversation, plan.instructions, plan.tools)
 
     def _to_wire(
         self, status: str, details: dict[str, Any] | None, usage: dict[str, Any] | None
     ) -> dict[str, Any]:
         plan, conversation = self.plan, self._stage.conversation
+        items = self._output.items if usage is not None else []
         return {
             "object": "realtime.response",
             "id": self.response_id,
             "status": status,
             "status_details": details,
-            "output": [item.to_wire() for item in self._items] if usage is not None else [],
+            "output": [item.to_wire() for item in items],
             "conversation_id": conversation.conversation_id if plan.in_conversation else None,
             "output_modalities": ["audio"] if plan.spoken else ["text"],
             "max_output_tokens": plan.max_output_tokens,

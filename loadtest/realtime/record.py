@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+MAX_FAULTS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
@@ -108,14 +110,16 @@ class SessionRecord:
     events_received: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     """Without ``input_audio_buffer.append``: of that the counters tell."""
     events_sent: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
-    appended_ms: int = 0
+    appended_clock_ms: Callable[[], int] = lambda: 0
     unconfigured_ms: int = 0
-    """Of ``appended_ms``: before the first ``session.updated``."""
+    """Audio that was sent without waiting for ``session.updated``."""
     configuration: dict[str, Any] = field(default_factory=dict)
     """As last echoed."""
     configured: bool = False
     timeline: list[TimelineEntry] = field(default_factory=list)
     faults: list[ClientFault] = field(default_factory=list)
+    """The first 200; ``fault_count`` goes on."""
+    fault_count: int = 0
     turns: list[HeardTurn] = field(default_factory=list)
     responses: list[ResponseRecord] = field(default_factory=list)
     texts: list[tuple[str, str]] = field(default_factory=list)
@@ -126,12 +130,19 @@ class SessionRecord:
     ending: Ending | None = None
     _waiters: list[_Waiter] = field(default_factory=list)
 
+    @property
+    def appended_ms(self) -> int:
+        """All audio appended so far, by the clock that the VAD's events are on."""
+        return self.appended_clock_ms()
+
     def note(self, at_s: float, what: str, **detail: object) -> None:
         self.timeline.append(TimelineEntry(at_s, what, detail))
         self.changed()
 
     def fault(self, at_s: float, what: str, detail: str) -> None:
-        self.faults.append(ClientFault(at_s, what, detail))
+        self.fault_count += 1
+        if len(self.faults) < MAX_FAULTS:
+            self.faults.append(ClientFault(at_s, what, detail))
         self.note(at_s, "fault", fault=what)
 
     def changed(self) -> None:

@@ -39,12 +39,12 @@ class Responder:
     def create(self, event: Mapping[str, Any]) -> None:
         """``response.create``."""
         wanted = event.get("response") or {}
+        self._stage.settings.check_response(wanted)
         beside = wanted.get("conversation") == "none"
         if self.active is not None and not beside:
             raise refusals.active_response(self.active.response_id)
-        metadata = wanted.get("metadata") or {}
-        _check_metadata(metadata)
         if beside:
+            metadata = wanted.get("metadata") or {}
             trigger: Trigger = OutOfBand(metadata.get("topic"))
         else:
             trigger = self._stage.script.trigger()
@@ -146,7 +146,7 @@ class Responder:
             return tuple(action for action in actions if not isinstance(action, CallTool))
         calls = [action for action in actions if isinstance(action, CallTool)]
         script = self._stage.script.scenario
-        if isinstance(choice, Mapping):
+        if isinstance(choice, Mapping) and choice["type"] == "function":
             name = str(choice["name"])
             matching = [call for call in calls if call.tool == name]
             return (*matching[:1],) or (script.tool_call(name) or CallTool(name, {}),)
@@ -199,13 +199,3 @@ def _spoilt(action: Action, stall_ms: int | None, cut: Cut | None) -> Action:
     if not isinstance(action, Say):
         return action
     return replace(action, stall_at_ms=stall_ms, drop=cut, drop_at_ms=DROP_AT_MS)
-
-
-def _check_metadata(metadata: Mapping[str, str]) -> None:
-    if len(metadata) > 16:
-        raise refusals.out_of_range("response.metadata", len(metadata), "at most 16 keys")
-    for key, value in metadata.items():
-        if len(key) > 64 or len(value) > 512:
-            raise refusals.out_of_range(
-                f"response.metadata.{key[:64]}", len(value), "64 characters a key, 512 a value"
-            )

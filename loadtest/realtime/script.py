@@ -73,6 +73,7 @@ class Script:
 
     def note_turn(self) -> int:
         """The caller finished a turn; returns its number."""
+        self._begun = True
         self.turns += 1
         self._open = CallerTurn(self.turns)
         return self.turns

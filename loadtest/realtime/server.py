@@ -23,10 +23,11 @@ from .faults import NO_FAULTS, FaultPlan
 from .latency import LatencyProfile, profile
 from .lines import LineLibrary, assistant_lines
 from .record import SessionRecord
-from .scenario import Scenario, load_scenario
+from .scenario import Scenario
+from .scenario_file import load_scenario
 from .script import Script
 from .session import RealtimeSession
-from .settings import SessionSettings
+from .settings import MODELS, SessionSettings
 from .slow_door import SlowDoor
 from .stage import Stage, Timers
 
@@ -57,6 +58,7 @@ class SimulatorOptions:
     session_ttl_s: float = SESSION_TTL_S
     api_keys: Collection[str] | None = None
     """Keys that are let in; None lets any in."""
+    models: Collection[str] = MODELS
     strict: bool = False
     """Check appended audio events too against the typed models (control events always are)."""
     keep_events: bool = True
@@ -120,20 +122,19 @@ class SimulatedRealtime:
         return f"{scheme}://{self._host}:{self._port}{admission.PATH}"
 
     async def __aenter__(self) -> Self:
-        delay_ms = self.options.accept_delay_ms
+        delay_ms, wanted = self.options.accept_delay_ms, self._port
         self._server = await ws_create_server(
             self._admit,
             self._host,
-            0 if delay_ms else self._port,
+            0 if delay_ms else wanted,
             ssl=self._tls,
             backlog=BACKLOG,
             max_frame_size=MAX_FRAME_BYTES,
         )
-        inner_port = self._server.sockets[0].getsockname()[1]
-        self._port = inner_port
+        self._port = self._server.sockets[0].getsockname()[1]
         if delay_ms:
-            self._door = SlowDoor(delay_ms / 1000, self._host, inner_port)
-            self._port = await self._door.open(self._port if self._port != inner_port else 0)
+            self._door = SlowDoor(delay_ms / 1000, self._host, self._port)
+            self._port = await self._door.open(wanted)
         return self
 
     async def __aexit__(
@@ -186,7 +187,7 @@ class SimulatedRealtime:
     def _admit(self, request: WSUpgradeRequest) -> WSListener | None:
         if not admission.is_for_us(request):
             return None
-        rejection = admission.rejection(request, self.options.api_keys)
+        rejection = admission.rejection(request, self.options.api_keys, self.options.models)
         index = len(self.sessions)
         scenario = self._scenario(index)
         loop = asyncio.get_running_loop()
@@ -212,6 +213,8 @@ class SimulatedRealtime:
     ) -> RealtimeSession:
         loop = asyncio.get_running_loop()
         faults = self.options.faults
+        if callable(faults):
+            faults = faults(record.index)
         expires_at = int(time.time() + self.options.session_ttl_s)
         stage = Stage(
             clock=loop,
@@ -220,7 +223,7 @@ class SimulatedRealtime:
             wire=wire,
             profile=self._profile,
             lines=self._lines,
-            faults=faults(record.index) if callable(faults) else faults,
+            faults=scenario.faults if faults is NO_FAULTS else faults,
             settings=SessionSettings(record.session_id, record.model, expires_at),
             conversation=Conversation(f"conv_{rng.getrandbits(84):021x}"),
             script=Script(scenario),

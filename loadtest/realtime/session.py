@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 from binascii import a2b_base64
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import orjson
 from . import refusals, typed
 from .callbook import CallBook
 from .conversation import Item, item_from_client
+from .faults import NO_FAULTS
 from .formats import AudioFormat
 from .input_audio import InputAudio, InputEvents
 from .record import ToolAnswer, Truncation
@@ -26,6 +28,8 @@ APPEND: Final = "input_audio_buffer.append"
 MAX_APPEND_CHARS = 20 * 1024 * 1024
 """15 MiB of audio as base64."""
 MIN_COMMIT_MS = 100
+MAX_WAITING = 3000
+"""Frames kept while the server is busy, a minute of 20 ms audio; the oldest go first."""
 _SCENARIO_MARK = re.compile(r"\[scenario:([\w-]+)\]")
 
 
@@ -49,7 +53,12 @@ class RealtimeSession:
             self.turns.speech_started, self.turns.speech_stopped, self._wrong_format
         )
         self.input = InputAudio(stage.settings, events)
+        stage.record.appended_clock_ms = lambda: self.input.appended_ms
         self._ended = False
+        # Events are processed one after the other: what comes while the server is at work waits.
+        self._busy = True
+        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._catching_up = False
         self._handlers: Mapping[str, Callable[[dict[str, Any]], None]] = {
             "session.update": self._update,
             "input_audio_buffer.commit": self._commit,
@@ -75,6 +84,14 @@ class RealtimeSession:
     def _created(self) -> None:
         self.stage.emit("session.created", session=self.stage.settings.to_wire())
         self.stage.note("session_created")
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Take what came in the meantime, until one of those makes the server busy again."""
+        self._busy, self._catching_up = False, True
+        while self._waiting and not self._busy and not self._ended:
+            self._take(self._waiting.popleft())
+        self._catching_up = False
 
     def expire(self) -> None:
         """The end after 60 minutes, or whenever asked for."""
@@ -90,7 +107,6 @@ class RealtimeSession:
         """The connection is gone; nothing happens any more."""
         self._ended = True
         self.stage.timers.close()
-        self.stage.record.appended_ms = self.input.appended_ms
 
     # --- what the client says -------------------------------------------------------------------
 
@@ -98,6 +114,12 @@ class RealtimeSession:
         """One text frame."""
         if self._ended:
             return
+        if self._busy:
+            self._waiting.append(bytes(raw))
+        else:
+            self._take(raw)
+
+    def _take(self, raw: bytes | memoryview) -> None:
         try:
             event = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
@@ -132,15 +154,16 @@ class RealtimeSession:
             encoded = event["audio"]
             if len(encoded) > MAX_APPEND_CHARS:
                 raise refusals.out_of_range("audio", len(encoded), "at most 15 MiB of audio")
-            self.input.append(a2b_base64(encoded, strict_mode=True))
+            audio = a2b_base64(encoded, strict_mode=True)
+            if self._catching_up or not record.configured:
+                record.unconfigured_ms += self.input_format.duration_ms(len(audio))
+            self.input.append(audio)
         except Refusal as refusal:
             self._refuse(refusal, event.get("event_id"))
         except (KeyError, TypeError, ValueError, binascii.Error):
             found = type(event.get("audio")).__name__
             wrong = Refusal("invalid_value", f"Invalid 'audio': {found}, not base64.", "audio")
             self._refuse(wrong, event.get("event_id"))
-        if not record.configured:
-            record.unconfigured_ms = self.input.appended_ms
 
     def _refuse(self, refusal: Refusal, event_id: object) -> None:
         stage = self.stage
@@ -164,6 +187,7 @@ class RealtimeSession:
         delay_s = (
             stage.profile.configured.draw_s(stage.rng) + stage.faults.configure_delay_ms / 1000
         )
+        self._busy = True
         stage.timers.after(delay_s, self._updated)
 
     def _updated(self) -> None:
@@ -172,6 +196,7 @@ class RealtimeSession:
         stage.record.configured = True
         stage.emit("session.updated", session=stage.record.configuration)
         stage.note("session_updated")
+        self._catch_up()
 
     def _follow_mark(self, instructions: str) -> None:
         """``[scenario:NAME]`` anywhere in the instructions chooses the script."""
@@ -179,6 +204,8 @@ class RealtimeSession:
         if mark is not None and mark[1] != self.stage.script.scenario.name:
             self.stage.script.scenario = self._find_scenario(mark[1])
             self.stage.record.scenario = mark[1]
+            if self.stage.faults is NO_FAULTS:
+                self.stage.faults = self.stage.script.scenario.faults
 
     # --- the caller's audio ---------------------------------------------------------------------
 

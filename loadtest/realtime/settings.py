@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from . import refusals
 from .formats import AudioFormat
 from .refusals import Refusal
 
-REASONING_MODELS = ("gpt-realtime-2.1", "gpt-realtime-2.1-mini", "gpt-realtime-2")
-MODELS = (
-    *REASONING_MODELS,
+REASONING_PREFIX = "gpt-realtime-2."
+MODELS: Collection[str] = (
+    "gpt-realtime-2.1",
+    "gpt-realtime-2.1-mini",
+    "gpt-realtime-2",
     "gpt-realtime-1.5",
     "gpt-realtime",
     "gpt-realtime-2025-08-28",
@@ -85,7 +87,7 @@ class SessionSettings:
     @property
     def reasons(self) -> bool:
         """Whether the model takes reasoning settings (the 2.x models)."""
-        return self.model in REASONING_MODELS
+        return f"{self.model}.".startswith(REASONING_PREFIX)
 
     def to_wire(self) -> dict[str, Any]:
         return copy.deepcopy(self._wire)
@@ -172,12 +174,8 @@ class SessionSettings:
             raise refusals.invalid_value("session.type", change.get("type"), ["realtime"])
         if change.get("model", self.model) != self.model:
             raise refusals.invalid_value("session.model", change["model"], [self.model])
-        for key in ("reasoning", "parallel_tool_calls"):
-            if change.get(key) is not None and not self.reasons:
-                raise refusals.unknown_parameter(f"session.{key}")
+        self._check_common(change, "session")
         audio = change.get("audio") or {}
-        _check_modalities(change.get("output_modalities"))
-        _check_tokens(change.get("max_output_tokens"))
         _check_turn_detection((audio.get("input") or {}).get("turn_detection"))
         _check_tools(change, self.tools)
         self._check_output(audio.get("output") or {}, voice_fixed)
@@ -185,6 +183,32 @@ class SessionSettings:
             raise Refusal(
                 "invalid_value", "Tracing cannot be changed once enabled.", "session.tracing"
             )
+
+    def check_response(self, wanted: Mapping[str, Any]) -> None:
+        """Raise for a ``response`` object of ``response.create`` that this session can not have."""
+        self._check_common(wanted, "response")
+        if wanted.get("conversation") not in (None, "auto", "none"):
+            raise refusals.invalid_value(
+                "response.conversation", wanted["conversation"], ["auto", "none"]
+            )
+        metadata = wanted.get("metadata") or {}
+        sizes = [(len(key), len(value)) for key, value in metadata.items()]
+        if len(sizes) > 16 or any(key > 64 or value > 512 for key, value in sizes):
+            expected = "at most 16 keys of 64 characters, values of 512"
+            raise refusals.out_of_range("response.metadata", f"{len(sizes)} keys", expected)
+
+    def _check_common(self, change: Mapping[str, Any], where: str) -> None:
+        for key in ("reasoning", "parallel_tool_calls"):
+            if change.get(key) is not None and not self.reasons:
+                raise refusals.unknown_parameter(f"{where}.{key}")
+        modalities = change.get("output_modalities")
+        if modalities is not None and modalities not in (["audio"], ["text"]):
+            supported = ["['audio']", "['text']"]
+            raise refusals.invalid_value(f"{where}.output_modalities", modalities, supported)
+        limit = change.get("max_output_tokens")
+        if isinstance(limit, int) and not 1 <= limit <= 4096:
+            expected = "1 to 4096, or 'inf'"
+            raise refusals.out_of_range(f"{where}.max_output_tokens", limit, expected)
 
     def _check_output(self, output: Mapping[str, Any], voice_fixed: bool) -> None:
         where = "session.audio.output"
@@ -214,18 +238,6 @@ def _completed(side: Mapping[str, Any]) -> dict[str, Any]:
         base = _SEMANTIC_VAD if detection["type"] == "semantic_vad" else _SERVER_VAD
         given["turn_detection"] = {**base, **detection}
     return given
-
-
-def _check_modalities(modalities: object) -> None:
-    if modalities is not None and modalities not in (["audio"], ["text"]):
-        raise refusals.invalid_value(
-            "session.output_modalities", modalities, ["['audio']", "['text']"]
-        )
-
-
-def _check_tokens(limit: object) -> None:
-    if isinstance(limit, int) and not 1 <= limit <= 4096:
-        raise refusals.out_of_range("session.max_output_tokens", limit, "1 to 4096, or 'inf'")
 
 
 _VAD_RANGES: Mapping[str, tuple[float, float]] = {

@@ -81,7 +81,7 @@ class EnergyVad:
             self._quiet_ms = 0
             return None
         self._quiet_ms += VAD_FRAME_MS
-        if self._quiet_ms < self._silence_ms:
+        if self._quiet_ms < self._silence_ms or self._loud_run:
             return None
         stopped = SpeechStopped(self._started_ms, self._clock_ms)
         self.reset()
