@@ -7,7 +7,7 @@ Every implementation passes the same tests (tests/bridge/store).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -22,7 +22,14 @@ RefusalReason: TypeAlias = Literal[
 
 
 class LedgerUnavailableError(TriageBridgeError):
-    """The ledger cannot take or give this now (full, gone, slow). New calls go to today's flow."""
+    """The ledger cannot take or give this now. New calls go to today's flow.
+
+    ``reason`` is a snake_case word: ``locked``, ``full``, ``read_only``, ``gone``, ``slow``, ...
+    """
+
+    def __init__(self, message: str, reason: str = "unavailable") -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class UnknownCallError(TriageBridgeError):
@@ -64,6 +71,22 @@ class StoredDecision:
     """A JSON object."""
     envelope: Mapping[str, Any] = field(default_factory=dict)
     """What travels along, a JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideEffect:
+    """Something to be done by REST after a decision: delivered once, by whichever process lives.
+
+    ``key`` tells several of one kind on one hop apart; ``payload`` is a JSON object.
+    """
+
+    kind: str
+    """callback_task, studio_execution, sms, email, look_back."""
+    payload: Mapping[str, Any]
+    key: str = ""
+    delay_s: float = 0.0
+    deliver_within_s: float = 24 * 3600.0
+    """From now on; past it the effect is a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +142,18 @@ class Ledger(Protocol):
         """The last hop of a call."""
         ...
 
-    async def record_decision(self, decision: StoredDecision) -> StoredDecision:
+    async def record_decision(
+        self, decision: StoredDecision, effects: Sequence[SideEffect] = ()
+    ) -> StoredDecision:
         """Write the decision of one hop and return the one that stands: the first.
+
+        ``effects`` are written with it, all or nothing, and only if this decision is the one that
+        stands. Raises ``UnknownCallError`` for a hop that was never opened.
+        """
+        ...
+
+    async def add_effects(self, call_sid: str, hop: int, effects: Sequence[SideEffect]) -> int:
+        """Side effects that follow later. How many were new: kind and key are unique on a hop.
 
         Raises ``UnknownCallError`` for a hop that was never opened.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bridge.store.ledger import (
@@ -13,6 +13,7 @@ from bridge.store.ledger import (
     CallOpening,
     LedgerUnavailableError,
     Refusal,
+    SideEffect,
     StoredDecision,
     UnknownCallError,
 )
@@ -33,6 +34,7 @@ class _Hop:
     idempotency_key: str | None
     used: bool
     decision: StoredDecision | None = None
+    effects: dict[tuple[str, str], SideEffect] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -134,14 +136,22 @@ class MemoryLedger:
         record = self._find(call_sid)
         return None if record is None else record.last.opening
 
-    async def record_decision(self, decision: StoredDecision) -> StoredDecision:
-        hop = self._held(decision.call_sid).hops.get(decision.hop)
-        if hop is None:
-            raise UnknownCallError(f"call {decision.call_sid} has no hop {decision.hop}")
+    async def record_decision(
+        self, decision: StoredDecision, effects: Sequence[SideEffect] = ()
+    ) -> StoredDecision:
+        hop = self._hop(decision.call_sid, decision.hop)
         if hop.decision is None:
             hop.decision = decision
             hop.used = True
+            _add(hop, effects)
         return hop.decision
+
+    async def add_effects(self, call_sid: str, hop: int, effects: Sequence[SideEffect]) -> int:
+        return _add(self._hop(call_sid, hop), effects)
+
+    def effects(self, call_sid: str, hop: int = 0) -> tuple[SideEffect, ...]:
+        """What was written for that hop. Kept to be looked at: nothing delivers it from here."""
+        return tuple(self._hop(call_sid, hop).effects.values())
 
     async def decision(self, call_sid: str, hop: int | None = None) -> StoredDecision | None:
         self._prune()
@@ -170,6 +180,12 @@ class MemoryLedger:
             raise UnknownCallError(f"no call {call_sid} is held")
         return record
 
+    def _hop(self, call_sid: str, number: int) -> _Hop:
+        hop = self._held(call_sid).hops.get(number)
+        if hop is None:
+            raise UnknownCallError(f"call {call_sid} has no hop {number}")
+        return hop
+
     def _make_room(self) -> None:
         if self.calls_held < self._limit:
             return
@@ -197,6 +213,13 @@ def _standing_hop(record: _Record, idempotency_key: str | None) -> _Hop | None:
     if record.last.used or (idempotency_key and record.last.idempotency_key):
         return None
     return record.last
+
+
+def _add(hop: _Hop, effects: Sequence[SideEffect]) -> int:
+    before = len(hop.effects)
+    for effect in effects:
+        hop.effects.setdefault((effect.kind, effect.key), effect)
+    return len(hop.effects) - before
 
 
 def _digest(token: str) -> bytes:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from sqlalchemy import Connection, NullPool, delete
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from bridge.store.address import database_url
 from bridge.store.ledger import CallOpening, Ledger, StoredDecision
 from bridge.store.memory import MemoryLedger
+from bridge.store.sql_ledger import SqlLedger
+from bridge.store.store import Store, open_store
+from bridge.store.tables import data_keys, facts, metadata
+from tests import postgres_server
+from tests.postgres_server import PostgresMissingError, PostgresServer
 
 ACCOUNT = "AC" + "0" * 32
 START = 1_000_000.0
@@ -26,7 +39,123 @@ class ManualClock:
         return self.now
 
 
+# --- databases --------------------------------------------------------------------------------
+
+DATABASES = ("sqlite", "postgresql")
+StoreMaker: TypeAlias = Callable[[ManualClock], AbstractAsyncContextManager[Store]]
+FreshUrl: TypeAlias = Callable[[], str]
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """The server that all workers of this run share."""
+    here = tmp_path_factory.getbasetemp()
+    meeting_point = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+    try:
+        with postgres_server.shared(meeting_point) as server:
+            yield server
+    except PostgresMissingError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def worker_database(postgres: PostgresServer) -> str:
+    """This worker's own database on it: its address."""
+    return create_database(postgres)
+
+
+def create_database(server: PostgresServer) -> str:
+    """A new and empty one: its address."""
+    name = f"triage_{uuid.uuid4().hex}"
+
+    async def create() -> None:
+        engine = create_async_engine(
+            database_url(server.url()), isolation_level="AUTOCOMMIT", poolclass=NullPool
+        )
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql(f"CREATE DATABASE {name}")
+
+    asyncio.run(create())
+    return server.url(name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+
+    async def make() -> None:
+        await (await open_store(f"sqlite:///{path}", clock=lambda: START)).close()
+
+    asyncio.run(make())
+    return path
+
+
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def fresh_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> FreshUrl:
+    """Gives the address of a database that never was used, nor migrated."""
+    if database_kind == "sqlite":
+        return lambda: f"sqlite:///{tmp_path / uuid.uuid4().hex}.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return lambda: create_database(server)
+
+
+@pytest.fixture
+def make_store(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> StoreMaker:
+    """Opens a store without calls; to be used one at a time."""
+    return store_maker(database_kind, request, tmp_path)
+
+
+@pytest.fixture
+async def store(make_store: StoreMaker, clock: ManualClock) -> AsyncIterator[Store]:
+    async with make_store(clock) as made:
+        yield made
+
+
+def store_maker(kind: str, request: pytest.FixtureRequest, folder: Path) -> StoreMaker:
+    if kind == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_template")
+
+        def address() -> str:
+            copy = folder / f"{uuid.uuid4().hex}.db"
+            shutil.copy(template, copy)
+            return f"sqlite:///{copy}"
+    else:
+        database: str = request.getfixturevalue("worker_database")
+
+        def address() -> str:
+            return database
+
+    @asynccontextmanager
+    async def make(clock: ManualClock) -> AsyncIterator[Store]:
+        store = await open_store(address(), clock=clock)
+        try:
+            if kind == "postgresql":
+                await store.database.write(empty)
+            yield store
+        finally:
+            await store.close()
+
+    return make
+
+
+def empty(connection: Connection) -> None:
+    """No rows but what the database knows of itself."""
+    for table in reversed(metadata.sorted_tables):
+        if table not in (facts, data_keys):
+            connection.execute(delete(table))
+
+
+# --- ledgers ----------------------------------------------------------------------------------
+
 LedgerMaker: TypeAlias = Callable[[ManualClock], AbstractAsyncContextManager[Ledger]]
+MAKERS = ("memory", *DATABASES)
 
 
 def counted_tokens() -> Callable[[], str]:
@@ -39,13 +168,18 @@ async def memory_ledger(clock: ManualClock) -> AsyncIterator[Ledger]:
     yield MemoryLedger(clock, counted_tokens())
 
 
-MAKERS: dict[str, LedgerMaker] = {"memory": memory_ledger}
+@pytest.fixture(params=MAKERS)
+def make_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> LedgerMaker:
+    if request.param == "memory":
+        return memory_ledger
+    make_store = store_maker(request.param, request, tmp_path)
 
+    @asynccontextmanager
+    async def make(clock: ManualClock) -> AsyncIterator[Ledger]:
+        async with make_store(clock) as store:
+            yield SqlLedger(store, clock, counted_tokens())
 
-@pytest.fixture(params=list(MAKERS.values()), ids=list(MAKERS))
-def make_ledger(request: pytest.FixtureRequest) -> LedgerMaker:
-    maker: LedgerMaker = request.param
-    return maker
+    return make
 
 
 @pytest.fixture

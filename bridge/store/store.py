@@ -1,0 +1,121 @@
+"""A database made ready to use: reached, migrated, its keys checked."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, insert, select, update
+
+from bridge.errors import ConfigurationError
+from bridge.store.address import database_url, shown
+from bridge.store.cipher import DataCipher, NumberHash, UnreadableDataError
+from bridge.store.database import Database
+from bridge.store.ledger import LedgerUnavailableError
+from bridge.store.migrate import migrate
+from bridge.store.tables import data_keys, facts
+
+OPENED_WITHIN_S = 30.0
+"""Another process may be migrating."""
+NUMBER_KEY = "number_key"
+_PROOF = "readable"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What everything in this package works on."""
+
+    database: Database
+    cipher: DataCipher
+    number_hash: NumberHash
+
+    async def close(self) -> None:
+        await self.database.close()
+
+
+async def open_store(
+    url: str, keys: Sequence[SecretStr] = (), *, clock: Callable[[], float]
+) -> Store:
+    """Reach the database at ``url``, bring its tables up to date and check that ``keys`` read it.
+
+    ``clock`` gives Unix seconds. Raises ConfigurationError, which names what is wrong.
+    """
+    try:
+        address = database_url(url)
+    except ValueError as expected:
+        raise ConfigurationError([f"DATABASE_URL is not an address: expected {expected}"]) from None
+    cipher = DataCipher(keys)
+    database = Database(address)
+    try:
+        if database.is_sqlite:
+            _make_folder(Path(address.database or ""))
+        number_key = await database.write(
+            lambda connection: _prepare(connection, cipher, clock()),
+            within_s=OPENED_WITHIN_S,
+        )
+    except LedgerUnavailableError as error:
+        await database.close()
+        fault = f"DATABASE_URL {shown(address)} cannot be used: {_explained(error)}"
+        raise ConfigurationError([fault]) from error
+    except BaseException:
+        await database.close()
+        raise
+    return Store(database, cipher, NumberHash(number_key))
+
+
+def _make_folder(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fault = f"DATABASE_URL: the folder {file.parent} cannot be made: {error.strerror}"
+        raise ConfigurationError([fault]) from None
+
+
+def _explained(error: LedgerUnavailableError) -> str:
+    """The driver's own first line says more than our word for it."""
+    cause = error.__cause__
+    detail = str(getattr(cause, "orig", None) or cause or "").splitlines()
+    return f"{error.reason}: {detail[0][:200]}" if detail and detail[0] else error.reason
+
+
+def _prepare(connection: Connection, cipher: DataCipher, now: float) -> bytes:
+    """Gives the key of number look-ups."""
+    migrate(connection)
+    _check_keys(connection, cipher, now)
+    return _number_key(connection, cipher)
+
+
+def _check_keys(connection: Connection, cipher: DataCipher, now: float) -> None:
+    known = connection.execute(select(data_keys)).all()
+    lost = []
+    for row in known:
+        try:
+            cipher.decrypt(row.proof)
+        except UnreadableDataError:
+            lost.append(row.fingerprint)
+    if lost:
+        faults = [f"DATA_KEYS lacks the key {name}, which encrypted stored data" for name in lost]
+        raise ConfigurationError(faults)
+    writing = cipher.writes_with
+    if writing is not None and writing not in {row.fingerprint for row in known}:
+        proof = cipher.encrypt(_PROOF)
+        connection.execute(
+            insert(data_keys).values(fingerprint=writing, first_used_at=now, proof=proof)
+        )
+
+
+def _number_key(connection: Connection, cipher: DataCipher) -> bytes:
+    """Stays the same for the database's life; only its encryption follows the rotation of keys."""
+    stored = connection.scalar(select(facts.c.value).where(facts.c.name == NUMBER_KEY))
+    if stored is None:
+        key = secrets.token_hex(32)
+        connection.execute(insert(facts).values(name=NUMBER_KEY, value=cipher.encrypt(key)))
+        return bytes.fromhex(key)
+    key = cipher.decrypt(stored)
+    if not cipher.is_current(stored):
+        renewed = cipher.encrypt(key)
+        connection.execute(update(facts).where(facts.c.name == NUMBER_KEY).values(value=renewed))
+    return bytes.fromhex(key)
