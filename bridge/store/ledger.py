@@ -90,6 +90,26 @@ class SideEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class HandoverReport:
+    """What Twilio said of a handover and what it was answered.
+
+    ``key`` names it on its hop (``step-0``, ``recording-RE...``): the first one under it stands.
+    """
+
+    call_sid: str
+    hop: int
+    key: str
+    status: str
+    """Twilio's word for how it went."""
+    at: float
+    """Unix seconds."""
+    twiml: str = ""
+    """What the request was answered with; empty where it wants no document."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """A JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A token was not accepted; nothing was changed."""
 
@@ -161,6 +181,20 @@ class Ledger(Protocol):
 
     async def decision(self, call_sid: str, hop: int | None = None) -> StoredDecision | None:
         """What was decided for that hop; without ``hop``, for the call's last one."""
+        ...
+
+    async def report(
+        self, report: HandoverReport, effects: Sequence[SideEffect] = ()
+    ) -> HandoverReport:
+        """Write what Twilio reported of a handover and return what stands: the first.
+
+        ``effects`` are written with it, all or nothing, and only if this report is the one that
+        stands. Raises ``UnknownCallError`` for a hop that was never opened.
+        """
+        ...
+
+    async def reports(self, call_sid: str, hop: int) -> Sequence[HandoverReport]:
+        """Of one hop, in the order they came."""
         ...
 
     async def close_call(self, end: CallEnd) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from bridge.store.ledger import (
     CallEnd,
     CallOpening,
+    HandoverReport,
     LedgerUnavailableError,
     Refusal,
     SideEffect,
@@ -35,6 +36,7 @@ class _Hop:
     used: bool
     decision: StoredDecision | None = None
     effects: dict[tuple[str, str], SideEffect] = field(default_factory=dict)
+    reports: dict[str, HandoverReport] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -160,6 +162,20 @@ class MemoryLedger:
             return None
         wanted = record.last if hop is None else record.hops.get(hop)
         return None if wanted is None else wanted.decision
+
+    async def report(
+        self, report: HandoverReport, effects: Sequence[SideEffect] = ()
+    ) -> HandoverReport:
+        hop = self._hop(report.call_sid, report.hop)
+        if report.key not in hop.reports:
+            hop.reports[report.key] = report
+            _add(hop, effects)
+        return hop.reports[report.key]
+
+    async def reports(self, call_sid: str, hop: int) -> Sequence[HandoverReport]:
+        record = self._find(call_sid)
+        held = None if record is None else record.hops.get(hop)
+        return () if held is None else tuple(held.reports.values())
 
     async def close_call(self, end: CallEnd) -> bool:
         record = self._open.pop(end.call_sid, None)

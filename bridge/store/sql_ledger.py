@@ -16,6 +16,7 @@ from bridge.store.dialect import insert_new
 from bridge.store.ledger import (
     CallEnd,
     CallOpening,
+    HandoverReport,
     LedgerUnavailableError,
     Refusal,
     SideEffect,
@@ -24,7 +25,7 @@ from bridge.store.ledger import (
 )
 from bridge.store.outbox import add_effects
 from bridge.store.store import Store
-from bridge.store.tables import calls, decisions, hops, status_events, tokens
+from bridge.store.tables import calls, decisions, hops, reports, status_events, tokens
 
 HOPS_PER_CALL = 16
 """Far above any limit on hops: what keeps a loop elsewhere from growing a record without end."""
@@ -107,6 +108,19 @@ class SqlLedger:
             lambda connection: self._decision(connection, call_sid, hop)
         )
 
+    async def report(
+        self, report: HandoverReport, effects: Sequence[SideEffect] = ()
+    ) -> HandoverReport:
+        return await self._database.write(
+            lambda connection: self._report(connection, report, effects)
+        )
+
+    async def reports(self, call_sid: str, hop: int) -> Sequence[HandoverReport]:
+        here = (reports.c.call_sid == call_sid) & (reports.c.hop == hop)
+        query = select(reports).where(here).order_by(reports.c.at, reports.c.key)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return tuple(self._read_report(row) for row in rows)
+
     # --- inside a transaction ------------------------------------------------------------------
 
     def _open_call(
@@ -167,6 +181,27 @@ class SqlLedger:
             raise LookupError(f"the decision of {where} is there and is not")
         return standing
 
+    def _report(
+        self, connection: Connection, report: HandoverReport, effects: Sequence[SideEffect]
+    ) -> HandoverReport:
+        where = (report.call_sid, report.hop)
+        _use(connection, *where)
+        row = {
+            "call_sid": report.call_sid,
+            "hop": report.hop,
+            "key": report.key,
+            "status": report.status,
+            "at": report.at,
+            "twiml": self._cipher.encrypt(report.twiml),
+            "fields": self._cipher.encrypt_json(report.fields),
+        }
+        if connection.execute(insert_new(connection, reports), row).rowcount:
+            add_effects(connection, self._cipher, where, effects, self._clock())
+            return report
+        here = (reports.c.call_sid == report.call_sid) & (reports.c.hop == report.hop)
+        query = select(reports).where(here, reports.c.key == report.key)
+        return self._read_report(connection.execute(query).one())
+
     def _decision(
         self, connection: Connection, call_sid: str, hop: int | None
     ) -> StoredDecision | None:
@@ -189,6 +224,17 @@ class SqlLedger:
             decided_at=row.decided_at,
             decision=self._cipher.decrypt_json(row.decision),
             envelope=self._cipher.decrypt_json(row.envelope),
+        )
+
+    def _read_report(self, row: Row[Any]) -> HandoverReport:
+        return HandoverReport(
+            call_sid=row.call_sid,
+            hop=row.hop,
+            key=row.key,
+            status=row.status,
+            at=row.at,
+            twiml=self._cipher.decrypt(row.twiml),
+            fields=self._cipher.decrypt_json(row.fields),
         )
 
     # --- values and rows -----------------------------------------------------------------------

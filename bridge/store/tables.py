@@ -121,6 +121,20 @@ decisions = Table(
     ForeignKeyConstraint(["call_sid", "hop"], ["hops.call_sid", "hops.hop"], ondelete="CASCADE"),
 )
 
+# What Twilio said of handovers: steps that failed or held, recordings, transcriptions.
+reports = Table(
+    "reports",
+    metadata,
+    Column("call_sid", String, primary_key=True),
+    Column("hop", Integer, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("status", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("twiml", Text, nullable=False),  # sealed
+    Column("fields", Text, nullable=False),  # sealed
+    ForeignKeyConstraint(["call_sid", "hop"], ["hops.call_sid", "hops.hop"], ondelete="CASCADE"),
+)
+
 outbox = Table(
     "outbox",
     metadata,

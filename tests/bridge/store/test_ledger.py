@@ -9,7 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.store.ledger import CallEnd, Ledger, Refusal, UnknownCallError
+from bridge.store.ledger import (
+    CallEnd,
+    HandoverReport,
+    Ledger,
+    Refusal,
+    UnknownCallError,
+)
 from tests.bridge.store.conftest import LedgerMaker, ManualClock, Samples
 
 TTL_S = 60.0
@@ -227,3 +233,37 @@ async def test_whatever_happens_tokens_are_used_once_and_decisions_never_change(
                 clock.now += detail
             for (decided_sid, hop), decision in standing.items():
                 assert await ledger.decision(decided_sid, hop) == decision
+
+
+# --- reports of handovers ---------------------------------------------------------------------
+
+
+def step(samples: Samples, key: str = "step-0", twiml: str = "<Response/>") -> HandoverReport:
+    fields = {"decision": {"route": "dial"}}
+    return HandoverReport(samples.call_sid(), 0, key, "no-answer", 1_000_001.0, twiml, fields)
+
+
+async def test_the_first_report_under_a_key_stands(ledger: Ledger, samples: Samples) -> None:
+    await ledger.open_call(samples.opening())
+    first, second = step(samples), step(samples, twiml="<Response><Hangup/></Response>")
+    assert await ledger.report(first) == first
+    assert await ledger.report(second) == first
+    assert await ledger.reports(samples.call_sid(), 0) == (first,)
+
+
+async def test_reports_are_read_back_in_the_order_they_came(
+    ledger: Ledger, samples: Samples
+) -> None:
+    await ledger.open_call(samples.opening())
+    first, second = step(samples), replace(step(samples, "recording-RE1"), at=1_000_002.0)
+    await ledger.report(first)
+    await ledger.report(second)
+    assert await ledger.reports(samples.call_sid(), 0) == (first, second)
+
+
+async def test_a_report_of_an_unknown_call_is_refused_and_none_are_held(
+    ledger: Ledger, samples: Samples
+) -> None:
+    with pytest.raises(UnknownCallError):
+        await ledger.report(step(samples))
+    assert await ledger.reports(samples.call_sid(), 0) == ()

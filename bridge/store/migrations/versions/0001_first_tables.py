@@ -18,6 +18,7 @@ def upgrade() -> None:
     _hops()
     _tokens()
     _decisions()
+    _reports()
     _outbox()
     _timeline()
     _turns()
@@ -120,6 +121,23 @@ def _decisions() -> None:
             ["call_sid", "hop"], ["hops.call_sid", "hops.hop"], ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("call_sid", "hop"),
+    )
+
+
+def _reports() -> None:
+    op.create_table(
+        "reports",
+        sa.Column("call_sid", sa.String(), nullable=False),
+        sa.Column("hop", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("twiml", sa.Text(), nullable=False),
+        sa.Column("fields", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["call_sid", "hop"], ["hops.call_sid", "hops.hop"], ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("call_sid", "hop", "key"),
     )
 
 
