@@ -25,6 +25,7 @@ from dispatch.routes import (
     static_attributes,
 )
 from dispatch.slots import LONGEST
+from dispatch.text import ELLIPSIS
 from dispatch.triggers import rank, shadowed_by
 from dispatch.words import words
 
@@ -163,7 +164,7 @@ def _sizes(policy: TenantPolicy) -> Iterator[Fault]:
                 continue
             decision = Decision(NamedRoute(name, route), intent.name, "route_requested", 1)
             gone = json.loads(pack(decision, _fullest(intent, policy))).get("cut", [])
-            lost = [key for key in static_attributes(route) if key in gone or gone == ["all"]]
+            lost = [key for key in static_attributes(route) if key in gone or gone == [ELLIPSIS]]
             dropped = [slot.name for slot in intent.slots if slot.name in gone]
             if lost:
                 text = f"do not fit a Task; these get lost: {', '.join(lost)}"

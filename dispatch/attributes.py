@@ -15,7 +15,7 @@ from dispatch.decision import Decision
 from dispatch.envelope import Envelope
 from dispatch.names import STUDIO_WORDS
 from dispatch.routes import route_parameters, static_attributes
-from dispatch.text import clean, cut, width
+from dispatch.text import ELLIPSIS, clean, cut, width
 
 TASK_LIMIT = 4096
 """Characters of a Task's attributes, whitespace included."""
@@ -28,6 +28,7 @@ RETURN_LIMIT = 1500
 
 _TURNS = 10
 _MAX_TURN = 240
+_FROM_ENVELOPE = frozenset({"name", "callback"})
 _PASSED_ON = ("flex_", "ivr_")
 
 Attributes: TypeAlias = dict[str, Any]
@@ -39,24 +40,25 @@ def pack(
     """The JSON of a Task's attributes in at most ``limit`` characters.
 
     The least useful goes first: old turns, Insights, duplicates, what earlier menus chose. Intent,
-    callback and summary stay. What was shortened ends with an ellipsis, and ``cut`` names all that
-    was shortened or left out. ``live_call`` leaves out what Twilio adds to the Task of a call.
+    callback and summary stay. What was shortened ends with an ellipsis, and ``cut`` names what was
+    shortened or left out, the most useful first, as far as there is room. ``live_call`` leaves out
+    what Twilio adds to the Task of a call.
     """
     if limit < SMALLEST_LIMIT:
         raise ValueError(f"limit is {limit}, expected at least {SMALLEST_LIMIT}")
     attributes = _all(decision, envelope, live_call)
     attributes["turns"], shortened = _last_turns(envelope.call.turns)
     marks: list[str] = ["turns"] if shortened else []
-    text = _dump(attributes, marks)
+    text = _dump(attributes, marks, limit)
     for key, length in _steps(attributes, static_attributes(decision.route)):
         if width(text) <= limit:
             return text
         if _reduce(attributes, key, length) and key not in marks:
-            marks.append(key)
-        text = _dump(attributes, marks)
+            marks.insert(0, key)
+        text = _dump(attributes, marks, limit)
     # Only names that an operator chose too long for any Task can still be in the way.
     kept = {key: value for key, value in attributes.items() if key in _KEPT}
-    return text if width(text) <= limit else _dump(kept, ["all"])
+    return text if width(text) <= limit else _dump(kept, [ELLIPSIS], limit)
 
 
 def full_record(decision: Decision, envelope: Envelope) -> Attributes:
@@ -108,7 +110,7 @@ def _all(decision: Decision, envelope: Envelope, live_call: bool) -> Attributes:
     call = envelope.call
     attributes: Attributes = {
         **_passed_on(envelope),
-        **{key: _safe(value) for key, value in envelope.slots.items()},
+        **{key: value for key, value in envelope.slots.items() if key not in _FROM_ENVELOPE},
         **{key: _safe(value) for key, value in static_attributes(decision.route).items()},
         "intent": envelope.intent,
         "summary": envelope.summary,
@@ -253,12 +255,10 @@ def _steps(attributes: Attributes, static: Collection[str]) -> Iterator[tuple[st
 
     The ``static`` ones outlast what was captured, since workflows route by them.
     """
-    yield from (("turns", _OLDEST) for _ in attributes["turns"])
+    yield from [("turns", _OLDEST)] * len(attributes["turns"])
     yield from _DUPLICATES
     others = [key for key in attributes if key not in _OURS]
-    by_size = sorted(
-        others, key=lambda key: (key in static, -len(_dump({key: attributes[key]}, [])))
-    )
+    by_size = sorted(others, key=lambda key: (key in static, -len(json.dumps(attributes[key]))))
     yield from ((key, _DROP) for key in by_size if key.startswith(_PASSED_ON))
     yield from _NEEDED
     yield from ((key, _DROP) for key in by_size if not key.startswith(_PASSED_ON))
@@ -283,10 +283,19 @@ def _reduce(attributes: Attributes, key: str, length: int) -> bool:
     return bool(shorter != value)
 
 
-def _dump(attributes: Attributes, marks: list[str]) -> str:
-    marked = {**attributes, "cut": marks} if marks else attributes
+def _dump(attributes: Attributes, marks: list[str], limit: int) -> str:
+    marked = {**attributes, "cut": _few(marks, limit // 8)} if marks else attributes
     slim = {key: value for key, value in marked.items() if value != []}
     return json.dumps(slim, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _few(marks: list[str], room: int) -> list[str]:
+    """As many as ``room`` characters take; an ellipsis stands for the rest."""
+    for count, mark in enumerate(marks):
+        room -= width(mark) + 3
+        if room < 0:
+            return [*marks[:count], ELLIPSIS]
+    return marks
 
 
 # --- back to Studio -------------------------------------------------------------------------

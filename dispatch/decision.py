@@ -127,7 +127,8 @@ def next_on_failure(decision: Decision, what: str) -> Decision:
     """
     failed = (*decision.failed, Passed(decision.chosen.name, what))
     if not decision.on_failure:
-        return replace(decision, chosen=_LAST, failed=failed)
+        last = decision.chosen if decision.chosen.name == LAST_RESORT else _LAST
+        return replace(decision, chosen=last, failed=failed)
     following, *rest = decision.on_failure
     return replace(decision, chosen=following, on_failure=tuple(rest), failed=failed)
 

@@ -27,7 +27,7 @@ from dispatch.outcome import (
     Urgency,
 )
 from dispatch.policy import TenantPolicy
-from dispatch.slots import SlotValue
+from dispatch.slots import LONGEST, SlotValue
 from dispatch.text import clean, cut
 
 MAX_SUMMARY = 600
@@ -92,7 +92,8 @@ def seal(
 ) -> Envelope:
     """The envelope of a decided call."""
     requested = outcome if isinstance(outcome, RouteRequested) else None
-    slots = {**context.known, **(requested.slots if requested else {})}
+    captured = {**context.known, **(requested.slots if requested else {})}
+    slots = {name: _tidy(value) for name, value in captured.items()}
     call = Circumstances(context, policy, slots)
     spoken = requested.language if requested else None
     return Envelope(
@@ -116,6 +117,10 @@ def seal(
         context_url=context_url,
         health_care=policy.business.health_care,
     )
+
+
+def _tidy(value: SlotValue) -> SlotValue:
+    return clean(value) if isinstance(value, str) else value
 
 
 def _summary(outcome: Outcome, context: CallContext) -> str:
@@ -169,6 +174,6 @@ def _name(call: Circumstances) -> str | None:
     ]
     for key in ("name", *names):
         value = call.slots.get(key)
-        if isinstance(value, str):
-            return value
+        if isinstance(value, str) and value:
+            return cut(value, LONGEST["person_name"])
     return None

@@ -67,40 +67,15 @@ _PERSON_ONLY = _any_of(
     |operateur|operatrice|conseiller|conseillere|humain)
     (?:_please|_now|_por_favor|_bitte|_s_?il_vous_plait)*"""
 )
-_NOT = frozenset(["not", "dont", "no", "never", "nicht", "keiner", "keinem", "nie", "pas"])
-_TALK = frozenset(["talk", "talking", "speak", "speaking", "hablar", "sprechen", "reden", "parler"])
+_NOT = frozenset({"not", "dont", "no", "never", "nicht", "keiner", "keinem", "nie", "pas"})
+_TALK = frozenset({"talk", "talking", "speak", "speaking", "hablar", "sprechen", "reden", "parler"})
 _ARTICLES = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "this",
-        "some",
-        "your",
-        "any",
-        "to",
-        "with",
-        "una",
-        "un",
-        "ein",
-        "einer",
-        "einem",
-        "une",
-    ]
+    {"a", "an", "the", "this", "some", "your", "any", "to", "with"}
+    | {"una", "un", "ein", "einer", "einem", "une"}
 )
 _MACHINE = frozenset(
-    [
-        "machine",
-        "robot",
-        "bot",
-        "computer",
-        "recording",
-        "ai",
-        "maquina",
-        "maschine",
-        "roboter",
-        "ordinateur",
-    ]
+    {"machine", "robot", "bot", "computer", "recording", "ai"}
+    | {"maquina", "maschine", "roboter", "ordinateur"}
 )
 
 _ANNOUNCES = _any_of(

@@ -21,6 +21,8 @@ SlotName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$",
 CALLER_ID = "caller_id"
 """What the model reports for "the number I am calling from"."""
 
+# These two are what agents and callbacks rely on, under these names.
+_KIND_OF_NAME: Mapping[str, SlotKind] = {"name": "person_name", "callback": "phone"}
 _MAX_TEXT = 300
 _MAX_NAME = 80
 _MAX_NUMBER = 1e12
@@ -59,6 +61,9 @@ class Slot(Strict):
     def _fits_its_kind(self) -> Slot:
         if (self.kind == "choice") != bool(self.choices):
             raise ValueError("'choices' belongs to kind = \"choice\", and is needed there")
+        expected = _KIND_OF_NAME.get(self.name, self.kind)
+        if self.kind != expected:
+            raise ValueError(f'a slot called {self.name!r} must have kind = "{expected}"')
         if self.kind != "date" and self.when != "any":
             raise ValueError("'when' belongs to kind = \"date\"")
         if self.kind != "number" and (self.min is not None or self.max is not None):

@@ -34,7 +34,7 @@ def cut(text: str, limit: int) -> str:
         return ELLIPSIS[:limit]
     kept = _leading(text, limit - 1)
     space = kept.rfind(" ")
-    if space > len(kept) * 2 // 3:
+    if text[len(kept)] != " " and space > len(kept) * 2 // 3:
         kept = kept[:space]
     return kept.rstrip() + ELLIPSIS
 

@@ -134,6 +134,8 @@ def test_numbers_are_read_in_the_notation_of_the_called_number(called: str, regi
         {"kind": "text", "when": "past"},
         {"kind": "text", "min": 1},
         {"kind": "colour"},
+        {"name": "callback", "kind": "text"},
+        {"name": "name", "kind": "text"},
         {"name": "two words"},
     ],
 )
