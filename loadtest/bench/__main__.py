@@ -23,13 +23,14 @@ from loadtest.bench.system import (
     YARDSTICK,
     BenchError,
     Seats,
+    alone,
     raise_file_limit,
     take_core,
 )
 
 _QUICK_RUNS, _QUICK_STEPS, _QUICK_WINDOW_S = 1, 2, 3.0
-_FILES_PER_CALL = 2
-_OTHER_FILES = 200
+_FILES_PER_CALL = 3
+_OTHER_FILES = 1_000
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
@@ -82,7 +83,7 @@ def main(quick: bool, with_picows: bool, tls: bool, out: Path, **given: Any) -> 
     if quick:
         plan = replace(plan, runs=_QUICK_RUNS, search_steps=_QUICK_STEPS, window_s=_QUICK_WINDOW_S)
     try:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        with alone(), tempfile.TemporaryDirectory(prefix="bench-") as folder:
             uvloop.run(_measure(plan, tls, Path(folder), out))
     except BenchError as error:
         raise click.ClickException(str(error)) from error
@@ -114,7 +115,7 @@ async def _measure(plan: BenchPlan, tls: bool, folder: Path, out: Path) -> None:
 
 
 def _within_file_limit(plan: BenchPlan, console: Console) -> BenchPlan:
-    """Each process holds two sockets a call; never try more calls than there are files for."""
+    """A process holds two sockets a call, and some more while calls come and go."""
     most = (raise_file_limit() - _OTHER_FILES) // _FILES_PER_CALL
     if most >= plan.limit:
         return plan

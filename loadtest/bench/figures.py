@@ -84,9 +84,8 @@ class Run:
     def kib_per_call(self) -> float | None:
         """Growth since idle, at the last level before any failed: overload leaves memory behind."""
         clean = list(takewhile(lambda level: not level.complaints, self.levels))
-        if not clean:
-            return None
-        return (clean[-1].rss_kib - self.idle_rss_kib) / clean[-1].seen.calls
+        level = clean[-1] if clean else self.best
+        return None if level is None else (level.rss_kib - self.idle_rss_kib) / level.seen.calls
 
     @property
     def limited_by_rig(self) -> bool:

@@ -69,7 +69,7 @@ class Gauges:
         """``clear`` without a barge-in: harmless to the caller, but traffic."""
 
     def open(self, from_ns: int, until_ns: int) -> None:
-        """Begin a window with no samples."""
+        """Begin a window with no samples. Its end may be set later, while it lasts."""
         self.from_ns = from_ns
         self.until_ns = until_ns
         self.uplink_ns = array("q")

@@ -16,6 +16,7 @@ from loadtest.bench.board import Board, CallState
 from loadtest.bench.caller import Caller
 from loadtest.bench.gauges import RigLevel, Spread
 from loadtest.bench.model import ModelSession
+from loadtest.bench.playout import NEVER_NS
 from loadtest.bench.sequence import Faults
 from loadtest.bench.turns import TurnPlan
 from loadtest.bench.wheel import Wheel
@@ -160,7 +161,7 @@ class Rig:
         from_ns = monotonic_ns()
         earlier = self._open_window(calls)
         floors = {call.number: call.frames_sent for call in calls}
-        gauges.open(from_ns, from_ns + int(window_s * 1e9))
+        gauges.open(from_ns, NEVER_NS)
         await asyncio.sleep(window_s)
         gauges.until_ns = monotonic_ns()
         late = Spread.of(gauges.late_ns)

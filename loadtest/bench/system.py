@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -64,6 +67,17 @@ def take_core(core: int | None) -> bool:
     except PermissionError:
         return False
     return True
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Be this machine's only bench; BenchError if there is another: both would measure both."""
+    with (Path(tempfile.gettempdir()) / "triage-bridge-bench.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BenchError("another bench is running on this machine") from None
+        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ class Impatient(CallerLeg):
     def append(self, payload: str) -> None:
         self.count += 1
         super().append(payload)
-        if self.count == 60:
+        if self.count == 15:
             self.hang_up()
 
 
