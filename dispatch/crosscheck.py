@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dispatch.intents import Destination, Intent, PersonDestination
+from dispatch.intents import Destination
 from dispatch.routes import ENTERS_AUTOMATION, PageRoute, Route
 
 FieldPath: TypeAlias = tuple[str | int, ...]
@@ -16,33 +16,23 @@ Fault: TypeAlias = tuple[FieldPath, str]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of one file that are sound in themselves.
+    """What of one file can be held against each other, even where other parts have faults.
 
     ``routes`` maps a name to None where the route has faults of its own, so that those are not
-    reported a second time as missing routes. Intents and tools keep their index in the file.
+    reported a second time as missing routes. Names of intents and tools go by their index.
     """
 
     routes: Mapping[str, Route | None]
-    default: Destination | None
-    human: PersonDestination | None
-    intents: Mapping[int, Intent]
+    destinations: Mapping[FieldPath, Destination]
+    intents: Mapping[int, str]
     tools: Mapping[int, str]
-
-    def destinations(self) -> Iterator[tuple[FieldPath, Destination]]:
-        if self.default is not None:
-            yield ("default",), self.default
-        if self.human is not None:
-            yield ("human",), self.human
-        for index, intent in self.intents.items():
-            yield ("intent", index), intent
 
 
 def contradictions(parts: Parts) -> Iterator[Fault]:
     """Every fault between the parts."""
-    names = {index: intent.name for index, intent in parts.intents.items()}
-    yield from _repeated("intent", names)
+    yield from _repeated("intent", parts.intents)
     yield from _repeated("tool", parts.tools)
-    for path, destination in parts.destinations():
+    for path, destination in parts.destinations.items():
         yield from _missing_routes(parts, path, destination)
     for name, route in parts.routes.items():
         if isinstance(route, PageRoute) and route.then is not None:
@@ -85,7 +75,8 @@ def _bad_then(parts: Parts, name: str, then: str) -> Iterator[Fault]:
 
 
 def _human_is_final(parts: Parts) -> Iterator[Fault]:
-    route = parts.routes.get(parts.human.route) if parts.human else None
+    human = parts.destinations.get(("human",))
+    route = parts.routes.get(human.route) if human else None
     if route is not None and route.kind in (*ENTERS_AUTOMATION, "resolve"):
         text = f"a {route.kind} route does not lead to a person, where calls that went round end"
         yield ("human", "route"), text

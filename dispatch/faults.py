@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 from collections import defaultdict
@@ -45,15 +46,52 @@ _NOUNS = {
     "model_attributes_type": "a table",
 }
 _MAX_SHOWN = 60
+_MAX_ROUNDS = 6
 
 
-def in_words(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[Fault]:
+def every_fault(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    """Every fault of the file's tables, each place once.
+
+    A table with a bad key is not held against its own rules by pydantic. So the bad keys are taken
+    out and the rest is read again, until nothing new is found.
+    """
+    left = copy.deepcopy(dict(raw))
+    known: set[FieldPath] = set()
+    for _ in range(_MAX_ROUNDS):
+        try:
+            TriageFile.model_validate(left)
+        except ValidationError as error:
+            new = [(path, text) for path, text in _in_words(error, left) if path not in known]
+        else:
+            return
+        if not new:
+            return
+        yield from new
+        known.update(path for path, _ in new)
+        for path, _ in new:
+            _take_out(left, path)
+
+
+def _take_out(raw: object, path: FieldPath) -> None:
+    """Remove a key; entries of lists stay, or all that follow would change their place."""
+    *above, last = path or ("",)
+    for step in above:
+        raw = child(raw, step)
+    if isinstance(raw, dict):
+        raw.pop(last, None)
+
+
+def _in_words(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[Fault]:
     """One fault for each place, however many ways of reading it were tried."""
     by_path: dict[FieldPath, list[ErrorDetails]] = defaultdict(list)
     for details in error.errors(include_url=False):
         by_path[_path(details, raw)].append(details)
     for path, found in by_path.items():
-        yield path, _message(path, found, raw)
+        # Of "a text or a table" the table was meant where something within it is wrong, and a list
+        # is not empty for holding nothing but bad entries.
+        inside = any(other[: len(path)] == path and other != path for other in by_path)
+        if not (inside and found[0]["type"] in (*_NOUNS, "too_short")):
+            yield path, _message(path, found, raw)
 
 
 def child(raw: object, step: str | int) -> object:
@@ -93,6 +131,8 @@ def _message(path: FieldPath, found: list[ErrorDetails], raw: Mapping[str, Any])
         case "union_tag_invalid":
             tag, known = context["tag"], re.findall(r"'([^']*)'", context["expected_tags"])
             return f"kind is {tag!r}, expected one of {', '.join(known)}{_suggestion(tag, known)}"
+        case "too_short":
+            return "is empty"
         case "union_tag_not_found":
             return "kind is missing"
         case kind if kind in _NOUNS:
@@ -134,8 +174,8 @@ def _below(node: dict[str, Any], step: str | int) -> dict[str, Any]:
         return dict(node.get("items", {}))
     if step in node.get("properties", {}):
         return dict(node["properties"][step])
-    more = node.get("additionalProperties")
-    return dict(more) if isinstance(more, dict) else {}
+    more = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
+    return next((dict(one) for one in more if isinstance(one, dict)), {})
 
 
 def _resolved(node: dict[str, Any], raw: object) -> dict[str, Any]:

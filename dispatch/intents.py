@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from dispatch.names import ADDED_BY_TWILIO, RESERVED_ATTRIBUTES
 from dispatch.routes import MAX_PRIORITY, Name, Strict
 from dispatch.slots import Slot
 
@@ -49,8 +48,6 @@ class Intent(Destination):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"'slots' defines {name!r} twice")
-            if name in ADDED_BY_TWILIO or name in RESERVED_ATTRIBUTES:
-                raise ValueError(f"slot {name!r} has the name of an attribute that is always sent")
         return self
 
 

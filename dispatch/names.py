@@ -50,6 +50,7 @@ RESERVED_ATTRIBUTES = frozenset(
         "reference",
         "sentiment",
         "summary",
+        "task_key",
         "triage_call_sid",
         "turns",
         "urgency",

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dispatch.crosscheck import Parts, contradictions
-from dispatch.intents import DefaultDestination, Intent, PersonDestination
+from dispatch.crosscheck import FieldPath, Parts, contradictions
+from dispatch.intents import DefaultDestination, Destination, Intent, PersonDestination
 from dispatch.lookups import LookupTool
 from dispatch.routes import Name, Route, Strict
 from dispatch.settings import Business, Entry, Limits, Lines, Model
@@ -55,11 +55,13 @@ class TenantPolicy(TriageFile):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> TenantPolicy:
+        intents: dict[FieldPath, Destination] = {
+            ("intent", index): intent for index, intent in enumerate(self.intents)
+        }
         parts = Parts(
             routes=self.routes,
-            default=self.default,
-            human=self.human,
-            intents=dict(enumerate(self.intents)),
+            destinations={("default",): self.default, ("human",): self.human, **intents},
+            intents={index: intent.name for index, intent in enumerate(self.intents)},
             tools={index: tool.name for index, tool in enumerate(self.tools)},
         )
         faults = [f"{'.'.join(map(str, path))}: {text}" for path, text in contradictions(parts)]

@@ -9,14 +9,27 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 import phonenumbers
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from dispatch.names import ADDED_BY_TWILIO, RESERVED_ATTRIBUTES
 from dispatch.routes import Strict
 from dispatch.text import clean, cut
 
 SlotKind: TypeAlias = Literal["person_name", "phone", "date", "text", "number", "choice"]
 SlotValue: TypeAlias = str | int | float
-SlotName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=40)]
+
+
+def _free(name: str) -> str:
+    if name in ADDED_BY_TWILIO or name in RESERVED_ATTRIBUTES:
+        raise ValueError(f"{name!r} is an attribute that is always sent; use another name")
+    return name
+
+
+SlotName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=40),
+    AfterValidator(_free),
+]
 
 CALLER_ID = "caller_id"
 """What the model reports for "the number I am calling from"."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from dispatch.advice import advice
 from dispatch.crosscheck import Fault, FieldPath, Parts, contradictions
-from dispatch.faults import child, in_words
-from dispatch.intents import DefaultDestination, Intent, PersonDestination
+from dispatch.faults import child, every_fault
+from dispatch.intents import Destination
 from dispatch.policy import ANY_NUMBER, TenantPolicy, TriageFile
 from dispatch.positions import Positions
 from dispatch.routes import Route
@@ -22,9 +23,7 @@ MAX_FILE_BYTES = 1_000_000
 
 _Model = TypeVar("_Model")
 _ROUTE: TypeAdapter[Route] = TypeAdapter(Route)
-_INTENT = TypeAdapter(Intent)
-_DEFAULT = TypeAdapter(DefaultDestination)
-_HUMAN = TypeAdapter(PersonDestination)
+_DESTINATION = TypeAdapter(Destination)
 
 Severity: TypeAlias = Literal["error", "warning"]
 
@@ -40,7 +39,7 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        where = f"{self.field} " if self.field else ""
+        where = f"{self.field}: " if self.field else ""
         return f"{self.file}:{self.line}: {self.severity}: {where}{self.message}"
 
 
@@ -145,11 +144,8 @@ def _read(path: Path) -> tuple[TenantPolicy | None, list[Finding]]:
     except (OSError, ValueError) as fault:
         return None, [_unreadable(path, fault)]
     report = _Report(str(path), Positions(text), raw)
-    try:
-        TriageFile.model_validate(raw)
-    except ValidationError as error:
-        report.add("error", in_words(error, raw))
-    report.add("error", contradictions(_sound_parts(raw)))
+    report.add("error", every_fault(raw))
+    report.add("error", contradictions(_parts(raw)))
     if report.findings:
         return None, report.sorted()
     policy = TenantPolicy.model_validate(raw)
@@ -171,7 +167,7 @@ def _unreadable(path: Path, fault: OSError | ValueError) -> Finding:
             message = f"is not UTF-8 text (byte {fault.start})"
         case tomllib.TOMLDecodeError():
             message = f"is not valid TOML: {fault}"
-            line = _line_in(str(fault))
+            line = _line_in(str(fault), path)
         case OSError():
             message = f"cannot be read: {fault.strerror}"
         case _:
@@ -179,11 +175,10 @@ def _unreadable(path: Path, fault: OSError | ValueError) -> Finding:
     return Finding(str(path), line, "", "error", message)
 
 
-def _line_in(message: str) -> int:
-    """tomllib says "(at line 3, column 5)"; Python 3.11 has no attribute for it."""
-    _, _, rest = message.partition("at line ")
-    digits = rest.split(",")[0]
-    return int(digits) if digits.isdigit() else 1
+def _line_in(message: str, path: Path) -> int:
+    """tomllib says "(at line 3, column 5)" or "(at end of document)"; older ones only in words."""
+    found = re.search(r"at line (\d+)", message)
+    return int(found.group(1)) if found else max(1, len(_text(path).splitlines()))
 
 
 class _Report:
@@ -204,43 +199,55 @@ class _Report:
 
 
 def _field_name(path: FieldPath, raw: object) -> str:
-    """``intent[billing].slots[name].kind``: list entries by their name, else by their position."""
+    """``intent[billing].slots[name].kind``; entries without a name by position, ``[#1]`` first."""
     field = ""
     for step in path:
         raw = child(raw, step)
         if isinstance(step, int):
             name = raw.get("name") if isinstance(raw, Mapping) else None
-            field += f"[{name if isinstance(name, str) else step + 1}]"
+            field += f"[{name}]" if isinstance(name, str) else f"[#{step + 1}]"
         else:
             field += f".{step}" if field else step
     return field
 
 
-def _sound_parts(raw: Mapping[str, Any]) -> Parts:
-    """What of the file is sound in itself, so that faults between the parts show at once."""
+def _parts(raw: Mapping[str, Any]) -> Parts:
+    """What can be held against each other, however much else is wrong with the file."""
     routes = raw.get("routes")
+    places: dict[FieldPath, object] = {(key,): raw.get(key) for key in ("default", "human")}
+    places |= {("intent", index): value for index, value in _entries(raw, "intent")}
     return Parts(
         routes={
             name: _sound(_ROUTE, value)
             for name, value in (routes.items() if isinstance(routes, Mapping) else ())
         },
-        default=_sound(_DEFAULT, raw.get("default")),
-        human=_sound(_HUMAN, raw.get("human")),
-        intents={
-            index: intent
-            for index, value in _entries(raw.get("intent"))
-            if (intent := _sound(_INTENT, value)) is not None
+        destinations={
+            path: destination
+            for path, value in places.items()
+            if (destination := _destination(value)) is not None
         },
-        tools={
-            index: value["name"]
-            for index, value in _entries(raw.get("tool"))
-            if isinstance(value, Mapping) and isinstance(value.get("name"), str)
-        },
+        intents=_names(raw, "intent"),
+        tools=_names(raw, "tool"),
     )
 
 
-def _entries(value: object) -> Iterator[tuple[int, Any]]:
-    yield from enumerate(value if isinstance(value, list) else ())
+def _destination(value: object) -> Destination | None:
+    if not isinstance(value, Mapping):
+        return None
+    ours = {key: value[key] for key in ("route", "on_failure") if key in value}
+    return _sound(_DESTINATION, ours)
+
+
+def _entries(raw: Mapping[str, Any], key: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    value = raw.get(key)
+    for index, entry in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(entry, Mapping):
+            yield index, entry
+
+
+def _names(raw: Mapping[str, Any], key: str) -> dict[int, str]:
+    names = ((index, entry.get("name")) for index, entry in _entries(raw, key))
+    return {index: name for index, name in names if isinstance(name, str)}
 
 
 def _sound(adapter: TypeAdapter[_Model], value: object) -> _Model | None:
