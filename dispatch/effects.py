@@ -33,7 +33,7 @@ PAGE_WITHIN_S = 30 * 60.0
 """An alarm that comes later helps nobody."""
 FOLLOW_UP_WITHIN_S = 24 * 3600.0
 _KEY_ROOM = 200
-"""Characters of a Task's attributes for ``call_sid`` and ``task_key``, which must always be there."""
+"""Characters of a Task's attributes for ``call_sid`` and ``task_key``, which are always there."""
 
 
 @dataclass(frozen=True, slots=True)

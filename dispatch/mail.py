@@ -33,7 +33,7 @@ class MailError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MailSettings:
-    """``sender`` is the address in From. ``tls`` encrypts from the start, ``starttls`` after hello."""
+    """``sender`` is the address in From. ``starttls`` encrypts after a first hello in the clear."""
 
     host: str
     port: int
