@@ -77,6 +77,8 @@ class Generation:
         self.record = record
         self.playback_end_s = 0.0
         """When a client that plays in real time will have played what was sent so far."""
+        self.winding_down = False
+        """It was interrupted, and its last events are still to come."""
         self._stage = stage
         self._on_done = on_done
         self._output = ResponseOutput(
@@ -88,7 +90,6 @@ class Generation:
         self._unsent: Iterator[delivery.Delta] = iter(())
         self._finished = False
         self._standing = False
-        self._winding_down = False
         self._heard, self._cached = stage.meter.input_tokens(
             stage.conversation, plan.instructions, plan.tools
         )
@@ -102,9 +103,9 @@ class Generation:
 
     def interrupt(self, reason: CancelReason) -> None:
         """Stop speaking: a few deltas still leave, then the item and the response are closed."""
-        if self._finished or self._winding_down:
+        if self._finished or self.winding_down:
             return
-        self._winding_down = True
+        self.winding_down = True
         self._go_on_with(self._wind_down(reason))
 
     def stall(self) -> None:

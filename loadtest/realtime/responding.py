@@ -28,6 +28,8 @@ class Responder:
         self._on_quiet = on_quiet
         self._aside: dict[str, Generation] = {}
         self._fail_next: str | None = None
+        self._owed = False
+        """The caller's turn was over before the response it interrupted had wound down."""
         self.active: Generation | None = None
         """The response that writes to the conversation now."""
 
@@ -53,6 +55,9 @@ class Responder:
     def create_automatically(self) -> None:
         """The VAD's own response to a turn, or to silence."""
         stage = self._stage
+        if self.active is not None and self.active.winding_down:
+            self._owed = True
+            return
         if self.active is not None:
             # interrupt_response is off: the response to this turn fails, as documented.
             refusal = refusals.active_response(self.active.response_id)
@@ -111,7 +116,11 @@ class Responder:
             stage.script.completed(plan.trigger)
         else:
             stage.script.not_completed(plan.trigger, plan.actions)
-        self._on_quiet(generation.playback_end_s)
+        if self._owed:
+            self._owed = False
+            self.create_automatically()
+        else:
+            self._on_quiet(generation.playback_end_s)
 
     def _plan(
         self, trigger: Trigger, wanted: Mapping[str, Any], *, automatic: bool

@@ -89,22 +89,26 @@ def parse_scenario(name: str, table: Mapping[str, Any]) -> Scenario:
 def _faults(table: Mapping[str, Any]) -> FaultPlan:
     """Numbers of responses are keys, which TOML has as text only."""
     _only(table, {field.name for field in dataclasses.fields(FaultPlan)}, "faults")
-    values = {key: _fault(key, value) for key, value in table.items()}
+    values: dict[str, Any] = {key: _fault(key, value) for key, value in table.items()}
     for cut in values.get("drop_responses", {}).values():
         _one_of(cut, get_args(Cut), "faults.drop_responses")
     return FaultPlan(**values)
 
 
-def _fault(key: str, value: Any) -> Any:
+def _fault(key: str, value: object) -> object:
     if key.endswith("_responses"):
-        wrong = [number for number in value if not number.isdecimal()]
+        table = value if isinstance(value, dict) else {str(value): None}
+        wrong = [number for number in table if not number.isdecimal()]
         if wrong:
             raise ScenarioError(
                 f"faults.{key} has key {wrong[0]!r}, expected the number of a response"
             )
-        return {int(number): entry for number, entry in value.items()}
+        return {int(number): entry for number, entry in table.items()}
     if key == "failed_transcripts":
-        return frozenset(value)
+        turns = value if isinstance(value, list) else [value]
+        if any(type(turn) is not int for turn in turns):
+            raise ScenarioError(f"faults.{key} is {value!r}, expected numbers of caller turns")
+        return frozenset(turns)
     wanted = (int, "a number of milliseconds") if key.endswith("_ms") else (bool, "true or false")
     if type(value) is not wanted[0]:
         raise ScenarioError(f"faults.{key} is {value!r}, expected {wanted[1]}")

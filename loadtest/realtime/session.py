@@ -20,7 +20,7 @@ from .input_audio import InputAudio, InputEvents
 from .record import ToolAnswer, Truncation
 from .refusals import Refusal
 from .responding import Responder
-from .scenario import Scenario
+from .scenario import Scenario, ScenarioError
 from .stage import Stage
 from .turns import CallerTurns
 
@@ -179,11 +179,13 @@ class RealtimeSession:
         stage, change = self.stage, event["session"]
         if stage.faults.refuse_configuration:
             raise refusals.invalid_value("session", "refused on purpose")
+        scenario = self._marked(change.get("instructions"))
         before = (stage.settings.input_format, stage.settings.turn_detection)
         stage.settings.update(change, voice_fixed=self.responder.has_spoken)
         if before != (stage.settings.input_format, stage.settings.turn_detection):
             self.input.configure(stage.settings)
-        self._follow_mark(stage.settings.instructions)
+        if scenario is not None:
+            self._play(scenario)
         delay_s = (
             stage.profile.configured.draw_s(stage.rng) + stage.faults.configure_delay_ms / 1000
         )
@@ -198,14 +200,22 @@ class RealtimeSession:
         stage.note("session_updated")
         self._catch_up()
 
-    def _follow_mark(self, instructions: str) -> None:
+    def _marked(self, instructions: str | None) -> Scenario | None:
         """``[scenario:NAME]`` anywhere in the instructions chooses the script."""
-        mark = _SCENARIO_MARK.search(instructions)
-        if mark is not None and mark[1] != self.stage.script.scenario.name:
-            self.stage.script.scenario = self._find_scenario(mark[1])
-            self.stage.record.scenario = mark[1]
-            if self.stage.faults is NO_FAULTS:
-                self.stage.faults = self.stage.script.scenario.faults
+        mark = _SCENARIO_MARK.search(instructions or "")
+        if mark is None:
+            return None
+        try:
+            return self._find_scenario(mark[1])
+        except ScenarioError as error:
+            raise Refusal("invalid_value", str(error), "session.instructions") from None
+
+    def _play(self, scenario: Scenario) -> None:
+        stage = self.stage
+        stage.script.scenario = scenario
+        stage.record.scenario = scenario.name
+        if stage.faults is NO_FAULTS:
+            stage.faults = scenario.faults
 
     # --- the caller's audio ---------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A client of the simulated server on the ``websockets`` package, and a session on a hand-moved clock."""
+"""A client of the server on the ``websockets`` package, and a session on a hand-moved clock."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def speech(audio_format: AudioFormat = AudioFormat.PCMU, line: str = "still_ther
     return assistant_lines().audio(line, audio_format)
 
 
-def telephone_settings(**changes: Any) -> dict[str, Any]:
-    """A ``session`` object for mu-law both ways; ``turn_detection`` and top-level keys may change."""
+def telephone_settings(**changes: object) -> dict[str, Any]:
+    """A ``session`` for mu-law both ways; ``turn_detection`` and top-level keys may change."""
     detection = {
         "type": "server_vad",
         "threshold": 0.5,
@@ -75,7 +75,7 @@ class Client:
         self.socket = socket
         self.events: list[dict[str, Any]] = []
 
-    async def send(self, kind: str, **fields: Any) -> None:
+    async def send(self, kind: str, **fields: object) -> None:
         await self.socket.send(orjson.dumps({"type": kind, **fields}).decode())
 
     async def next(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Client:
             pass
         return event
 
-    async def configure(self, **changes: Any) -> dict[str, Any]:
+    async def configure(self, **changes: object) -> dict[str, Any]:
         """Wait for the session, set it up for a telephone, return the ``session.updated``."""
         await self.until("session.created")
         await self.send("session.update", session=telephone_settings(**changes))
@@ -104,10 +104,9 @@ class Client:
     async def hush(self, duration_ms: int = 700) -> None:
         await self.append(AudioFormat.PCMU.silence(duration_ms))
 
-    async def talk(self, line: str = "still_there") -> None:
+    async def talk(self, line: str = "still_there", chunk_bytes: int = 160) -> None:
         """One turn of the caller: speech, then enough silence to end it."""
-        await self.append(speech(line=line))
-        await self.hush()
+        await self.append(speech(line=line) + AudioFormat.PCMU.silence(700), chunk_bytes)
 
     async def answer_tool(self, call: dict[str, Any], output: str = '{"ok":true}') -> None:
         item = {"type": "function_call_output", "call_id": call["call_id"], "output": output}
@@ -129,22 +128,22 @@ async def connected(
     query: str = f"model={MODEL}",
     **headers: str,
 ) -> AsyncIterator[Client]:
-    """A client on its own connection; another key, query or more headers where a test wants them."""
+    """A client on its own connection; another key, query or headers where a test wants them."""
     async with connect(
         f"{server.url}?{query}",
         additional_headers={"Authorization": f"Bearer {key}", **headers},
         compression=None,
         max_size=None,
+        max_queue=None,
+        close_timeout=1,
     ) as socket:
         yield Client(socket)
 
 
-@asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[SimulatedRealtime]:
-    """A server with no delays unless the test gives a profile."""
-    options = {"profile": "instant", "strict": True, **options}
-    async with SimulatedRealtime(SimulatorOptions(**options)) as server:
-        yield server
+INSTANT = SimulatorOptions(profile="instant", strict=True)
+"""No delays; everything that comes in is checked."""
+FAST = SimulatorOptions(profile="fast", strict=True)
+"""Short delays, so that a response can be met while it runs."""
 
 
 @dataclass(order=True)
@@ -154,6 +153,9 @@ class _Call:
     callback: Callable[..., object] = field(compare=False)
     args: tuple[object, ...] = field(compare=False)
     cancelled: bool = field(default=False, compare=False)
+
+    def __hash__(self) -> int:
+        return self.number
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -221,7 +223,7 @@ class Bench:
     clock: HandClock
     wire: Recorder
 
-    def send(self, kind: str, **fields: Any) -> None:
+    def send(self, kind: str, **fields: object) -> None:
         self.session.receive(orjson.dumps({"type": kind, **fields}))
 
     def append(self, audio: bytes, chunk_bytes: int = 160) -> None:

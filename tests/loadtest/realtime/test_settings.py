@@ -12,7 +12,7 @@ def settings(model: str = "gpt-realtime-2.1") -> SessionSettings:
     return SessionSettings("sess_1", model, expires_at=3600)
 
 
-def update(of: SessionSettings, *, voice_fixed: bool = False, **session: Any) -> None:
+def update(of: SessionSettings, *, voice_fixed: bool = False, **session: object) -> None:
     of.update({"type": "realtime", **session}, voice_fixed=voice_fixed)
 
 

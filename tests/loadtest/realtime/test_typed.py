@@ -11,15 +11,15 @@ from loadtest.realtime.refusals import Refusal
 from loadtest.realtime.typed import check_client_event
 
 
-def update(**session: Any) -> dict[str, Any]:
+def update(**session: object) -> dict[str, Any]:
     return {"type": "session.update", "session": {"type": "realtime", **session}}
 
 
-def audio_input(**fields: Any) -> dict[str, Any]:
+def audio_input(**fields: object) -> dict[str, Any]:
     return update(audio={"input": fields})
 
 
-def create_item(**item: Any) -> dict[str, Any]:
+def create_item(**item: object) -> dict[str, Any]:
     return {"type": "conversation.item.create", "item": item}
 
 
@@ -124,7 +124,8 @@ def test_supported_values_are_listed() -> None:
     with pytest.raises(Refusal) as refused:
         check_client_event(audio_input(format={"type": "audio/opus"}))
     assert refused.value.message == (
-        "Invalid value: 'audio/opus'. Supported values are: 'audio/pcm', 'audio/pcmu', 'audio/pcma'."
+        "Invalid value: 'audio/opus'."
+        " Supported values are: 'audio/pcm', 'audio/pcmu', 'audio/pcma'."
     )
 
 
