@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _MAX_LENGTH_S = 3600
 _ANY_KEY = "1234567890*#"
+TRANSCRIBED = "This is what the caller said."
+"""The simulator understands no speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class _Taping:
 
 
 def _report(call: CallLeg, verb: Element, stored: StoredRecording) -> None:
-    """The recording status callback, told beside the call."""
+    """The recording status callback and the transcription's, told beside the call."""
     url = verb.get("recordingStatusCallback")
     if url:
         params = {
@@ -136,3 +138,29 @@ def _report(call: CallLeg, verb: Element, stored: StoredRecording) -> None:
         }
         method = method_of(verb, "recordingStatusCallbackMethod")
         call.notify("recording status", call.absolute(url), method, params)
+    if verb.get("transcribe") == "true" or verb.get("transcribeCallback"):
+        _transcribe(call, verb, stored)
+
+
+def _transcribe(call: CallLeg, verb: Element, stored: StoredRecording) -> None:
+    url = verb.get("transcribeCallback")
+    if url:
+        sid = call.sids.new("TR")
+        base = f"https://api.twilio.com/2010-04-01/Accounts/{call.settings.account_sid}"
+        params = {
+            "AccountSid": call.settings.account_sid,
+            "ApiVersion": "2010-04-01",
+            "CallSid": call.sid,
+            "TranscriptionSid": sid,
+            "TranscriptionUrl": f"{base}/Transcriptions/{sid}",
+            "TranscriptionStatus": "completed",
+            "TranscriptionText": TRANSCRIBED,
+            "TranscriptionType": "fast",
+            "RecordingSid": stored.sid,
+            "RecordingUrl": stored.url,
+            "Called": call.params["Called"],
+            "Caller": call.params["Caller"],
+            "From": call.params["From"],
+            "To": call.params["To"],
+        }
+        call.notify("transcription", call.absolute(url), "POST", params)

@@ -176,6 +176,43 @@ def update_task(exchange: Exchange, request: Request) -> Json:
     return task_json(exchange, task)
 
 
+def fetch_workflow(exchange: Exchange, request: Request) -> Json:
+    sid = request.path["Sid"]
+    configuration = exchange.settings.workflows.get(sid)
+    if configuration is None:
+        raise not_found(f"/Workflows/{sid}")
+    workspace = exchange.settings.workspace_sid
+    return {
+        "sid": sid,
+        "account_sid": exchange.settings.account_sid,
+        "workspace_sid": workspace,
+        "friendly_name": sid,
+        "configuration": json.dumps(configuration),
+        "task_reservation_timeout": 120,
+        "url": f"https://taskrouter.twilio.com/v1/Workspaces/{workspace}/Workflows/{sid}",
+        "links": {},
+    }
+
+
+def list_task_channels(exchange: Exchange, request: Request) -> Json:
+    workspace = exchange.settings.workspace_sid
+    base = f"https://taskrouter.twilio.com/v1/Workspaces/{workspace}/TaskChannels"
+    channels = [
+        {
+            "sid": sid,
+            "account_sid": exchange.settings.account_sid,
+            "workspace_sid": workspace,
+            "friendly_name": name.title(),
+            "unique_name": name,
+            "channel_optimized_routing": True,
+            "url": f"{base}/{sid}",
+            "links": {},
+        }
+        for name, sid in exchange.settings.task_channels.items()
+    ]
+    return listing("channels", channels)
+
+
 def _task(exchange: Exchange, request: Request) -> Task:
     sid = request.path["Sid"]
     for task in exchange.taskrouter.tasks:
@@ -294,6 +331,27 @@ def execution_json(exchange: Exchange, execution: Execution) -> Json:
     }
 
 
+def fetch_flow(exchange: Exchange, request: Request) -> Json:
+    sid = request.path["Sid"]
+    status = exchange.settings.flows.get(sid)
+    if status is None:
+        raise not_found(f"/Flows/{sid}")
+    return {
+        "sid": sid,
+        "account_sid": exchange.settings.account_sid,
+        "friendly_name": sid,
+        "definition": {},
+        "status": status,
+        "revision": 1,
+        "valid": True,
+        "webhook_url": (
+            f"https://webhooks.twilio.com/v1/Accounts/{exchange.settings.account_sid}/Flows/{sid}"
+        ),
+        "url": f"https://studio.twilio.com/v2/Flows/{sid}",
+        "links": {},
+    }
+
+
 # --- messages ---------------------------------------------------------------------------------
 
 
@@ -365,6 +423,9 @@ HANDLERS: Mapping[str, Handler] = {
     "ListTask": list_tasks,
     "FetchTask": fetch_task,
     "UpdateTask": update_task,
+    "FetchWorkflow": fetch_workflow,
+    "ListTaskChannel": list_task_channels,
+    "FetchFlow": fetch_flow,
     "CreateExecution": create_execution,
     "ListExecution": list_executions,
     "UpdateExecution": end_execution,

@@ -10,6 +10,9 @@ from loadtest.twilio.faults import NO_FAULTS, StreamFaults
 from loadtest.twilio.origins import Origins
 from loadtest.twilio.signature import Signing
 
+_TASK_CHANNELS = {"default": "TC" + "0" * 32, "voice": "TC" + "1" * 32}
+"""Some of what every workspace has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -18,6 +21,8 @@ class Settings:
     ``say_ms_per_word``: 350 is about 170 words a minute; 0 makes spoken verbs take no time.
     ``plain_ws``: accept ``ws://`` stream URLs, which Twilio refuses; for a bridge without TLS.
     ``rest_port``: where the REST side listens, 0 for any free port, None for not at all.
+    ``flows`` (SID to status), ``workflows`` (SID to configuration) and ``task_channels`` (name to
+    SID) are what the account has of these; any SID works for a call.
     ``stream_faults`` and the two ``signing`` settings are for testing what a bridge refuses.
     """
 
@@ -26,6 +31,9 @@ class Settings:
     origins: Origins = field(default_factory=Origins)
     api_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     workspace_sid: str = "WS" + "0" * 32
+    flows: Mapping[str, str] = field(default_factory=dict)
+    workflows: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    task_channels: Mapping[str, str] = field(default_factory=lambda: dict(_TASK_CHANNELS))
     webhook_signing: Signing = Signing.EXACT
     stream_signing: Signing = Signing.EXACT
     stream_faults: StreamFaults = NO_FAULTS
