@@ -29,6 +29,7 @@ SQLITE_BUSY_S = 1.5
 CONNECT_WITHIN_S = 2.0
 POOL_SIZE = 5
 POOL_OVERFLOW = 5
+CHECKPOINT_WITHIN_S = 30.0
 MAX_WAITING = 500
 """Transactions in progress or waiting for a connection; further ones are refused at once."""
 
@@ -63,6 +64,11 @@ class Database:
         """
         return await self._bounded(self._write(work, durable), within_s, self._troubles["write"])
 
+    async def checkpoint(self) -> None:
+        """Nothing that was deleted stays behind in SQLite's log. Elsewhere it does nothing."""
+        if self.is_sqlite:
+            await self._bounded(self._checkpoint(), CHECKPOINT_WITHIN_S, self._troubles["write"])
+
     async def close(self) -> None:
         for task in self._running:
             task.cancel()
@@ -80,6 +86,14 @@ class Database:
         turn: AbstractAsyncContextManager[None] = self._writers if self.is_sqlite else nullcontext()
         async with turn, self._engine.connect() as connection:
             return await connection.run_sync(_committed, work, durable)
+
+    async def _checkpoint(self) -> None:
+        def truncate(connection: Connection) -> None:
+            outside = connection.execution_options(sqlite_begin=None)
+            outside.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+        async with self._writers, self._engine.connect() as connection:
+            await connection.run_sync(truncate)
 
     async def _bounded(self, work: Coroutine[Any, Any, T], within_s: float, trouble: Trouble) -> T:
         """A task of its own: a database that hangs keeps the task, never the one who asked."""
@@ -184,6 +198,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
     cursor.close()
 
 
@@ -193,4 +208,6 @@ def _begin_sqlite(connection: Connection) -> None:
     if connection.info.get("synchronous") != wanted:
         connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
         connection.info["synchronous"] = wanted
-    connection.exec_driver_sql(cast("str", options.get("sqlite_begin", "BEGIN")))
+    begin = cast("str | None", options.get("sqlite_begin", "BEGIN"))
+    if begin is not None:
+        connection.exec_driver_sql(begin)

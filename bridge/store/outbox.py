@@ -98,6 +98,12 @@ class Outbox:
 
     # --- for the worker ------------------------------------------------------------------------
 
+    async def is_due(self) -> bool:
+        """Whether there is anything to claim or to bury. Cheap: takes no lock."""
+        due = (outbox.c.state == "pending") & (outbox.c.due_at <= self._clock())
+        query = select(outbox.c.id).where(due).limit(1)
+        return await self._database.read(lambda c: c.scalar(query)) is not None
+
     async def claim(
         self, owner: str, kinds: Sequence[str], limit: int, lease_s: float
     ) -> list[Delivery]:
@@ -142,13 +148,6 @@ class Outbox:
         error = func.coalesce(outbox.c.error, "deadline")
         query = update(outbox).where(overdue).values(state="dead", finished_at=now, error=error)
         return await self._database.write(lambda c: c.execute(query).rowcount)
-
-    async def next_due_at(self, kinds: Sequence[str]) -> float | None:
-        """When there will be something to do; None if nothing is pending."""
-        query = select(func.min(outbox.c.due_at)).where(
-            outbox.c.state == "pending", outbox.c.kind.in_(kinds)
-        )
-        return await self._database.read(lambda connection: connection.scalar(query))
 
     # --- for the operator ----------------------------------------------------------------------
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
-from bridge.store.cipher import DataCipher
 from bridge.store.dialect import insert_new
 from bridge.store.ledger import (
     CallEnd,
@@ -24,6 +23,7 @@ from bridge.store.ledger import (
     UnknownCallError,
 )
 from bridge.store.outbox import add_effects
+from bridge.store.rows import LedgerRows
 from bridge.store.store import Store
 from bridge.store.tables import calls, decisions, hops, reports, status_events, tokens
 
@@ -39,7 +39,7 @@ class SqlLedger:
     ) -> None:
         self._database = store.database
         self._cipher = store.cipher
-        self._number_hash = store.number_hash
+        self._rows = LedgerRows(store.cipher, store.number_hash)
         self._clock = clock
         self._make_token = make_token
 
@@ -73,7 +73,7 @@ class SqlLedger:
             .join(tokens, (tokens.c.call_sid == hops.c.call_sid) & (tokens.c.hop == hops.c.hop))
             .where(tokens.c.digest == _digest(token))
         )
-        return self._opening(await self._database.read(lambda c: c.scalar(query)))
+        return await self._read_opening(query)
 
     async def opening(self, call_sid: str) -> CallOpening | None:
         query = (
@@ -82,7 +82,7 @@ class SqlLedger:
             .order_by(hops.c.hop.desc())
             .limit(1)
         )
-        return self._opening(await self._database.read(lambda c: c.scalar(query)))
+        return await self._read_opening(query)
 
     async def close_call(self, end: CallEnd) -> bool:
         return await self._database.write(lambda connection: _close(connection, end))
@@ -119,7 +119,11 @@ class SqlLedger:
         here = (reports.c.call_sid == call_sid) & (reports.c.hop == hop)
         query = select(reports).where(here).order_by(reports.c.at, reports.c.key)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return tuple(self._read_report(row) for row in rows)
+        return tuple(self._rows.read_report(row) for row in rows)
+
+    async def _read_opening(self, query: Select[str]) -> CallOpening | None:
+        stored = await self._database.read(lambda connection: connection.scalar(query))
+        return None if stored is None else self._rows.read_opening(stored)
 
     # --- inside a transaction ------------------------------------------------------------------
 
@@ -127,18 +131,18 @@ class SqlLedger:
         self, connection: Connection, opening: CallOpening, idempotency_key: str | None
     ) -> CallOpening:
         hop = opening.hop
-        if not connection.execute(insert_new(connection, calls), self._call_row(opening)).rowcount:
+        if not connection.execute(insert_new(connection, calls), self._rows.call(opening)).rowcount:
             known = _known_hops(connection, opening.call_sid)
             standing = _standing_hop(known, idempotency_key)
             if standing is not None:
-                return self._decoded(standing.opening)
+                return self._rows.read_opening(standing.opening)
             if len(known) >= HOPS_PER_CALL:
                 raise LedgerUnavailableError(
                     f"call {opening.call_sid} came in {HOPS_PER_CALL} times", "too_many_hops"
                 )
             hop = max(hop, known[-1].hop + 1 if known else 0)
         opened = replace(opening, hop=hop)
-        connection.execute(insert(hops), self._hop_row(opened, idempotency_key))
+        connection.execute(insert(hops), self._rows.hop(opened, idempotency_key))
         return opened
 
     def _redeem(
@@ -152,7 +156,7 @@ class SqlLedger:
         ).first()
         if held is None:
             return Refusal("unknown_token")
-        opening = self._decoded(held.opening)
+        opening = self._rows.read_opening(held.opening)
         now = self._clock()
         if not _same(held.call_sid, call_sid):
             return Refusal("call_mismatch")
@@ -171,7 +175,7 @@ class SqlLedger:
     ) -> StoredDecision:
         where = (decision.call_sid, decision.hop)
         _use(connection, *where)
-        row = self._decision_row(decision)
+        row = self._rows.decision(decision)
         if connection.execute(insert_new(connection, decisions), row).rowcount:
             _show_in_list(connection, row)
             add_effects(connection, self._cipher, where, effects, self._clock())
@@ -186,21 +190,13 @@ class SqlLedger:
     ) -> HandoverReport:
         where = (report.call_sid, report.hop)
         _use(connection, *where)
-        row = {
-            "call_sid": report.call_sid,
-            "hop": report.hop,
-            "key": report.key,
-            "status": report.status,
-            "at": report.at,
-            "twiml": self._cipher.encrypt(report.twiml),
-            "fields": self._cipher.encrypt_json(report.fields),
-        }
+        row = self._rows.report(report)
         if connection.execute(insert_new(connection, reports), row).rowcount:
             add_effects(connection, self._cipher, where, effects, self._clock())
             return report
         here = (reports.c.call_sid == report.call_sid) & (reports.c.hop == report.hop)
         query = select(reports).where(here, reports.c.key == report.key)
-        return self._read_report(connection.execute(query).one())
+        return self._rows.read_report(connection.execute(query).one())
 
     def _decision(
         self, connection: Connection, call_sid: str, hop: int | None
@@ -212,84 +208,7 @@ class SqlLedger:
         else:
             query = query.where(decisions.c.hop == hop)
         row = connection.execute(query).first()
-        if row is None:
-            return None
-        return StoredDecision(
-            call_sid=row.call_sid,
-            hop=row.hop,
-            route=row.route,
-            intent=row.intent,
-            reason=row.reason,
-            twiml=self._cipher.decrypt(row.twiml),
-            decided_at=row.decided_at,
-            decision=self._cipher.decrypt_json(row.decision),
-            envelope=self._cipher.decrypt_json(row.envelope),
-        )
-
-    def _read_report(self, row: Row[Any]) -> HandoverReport:
-        return HandoverReport(
-            call_sid=row.call_sid,
-            hop=row.hop,
-            key=row.key,
-            status=row.status,
-            at=row.at,
-            twiml=self._cipher.decrypt(row.twiml),
-            fields=self._cipher.decrypt_json(row.fields),
-        )
-
-    # --- values and rows -----------------------------------------------------------------------
-
-    def _opening(self, stored: str | None) -> CallOpening | None:
-        return None if stored is None else self._decoded(stored)
-
-    def _decoded(self, stored: str) -> CallOpening:
-        return CallOpening(**self._cipher.decrypt_json(stored))
-
-    def _call_row(self, opening: CallOpening) -> dict[str, Any]:
-        return call_row(opening, self._cipher, self._number_hash(opening.from_number))
-
-    def _hop_row(self, opened: CallOpening, idempotency_key: str | None) -> dict[str, Any]:
-        return {
-            "call_sid": opened.call_sid,
-            "hop": opened.hop,
-            "idempotency_key": idempotency_key,
-            "used": opened.entry == "bin",
-            "opened_at": opened.started_at,
-            "opening": self._cipher.encrypt_json(asdict(opened)),
-        }
-
-    def _decision_row(self, decision: StoredDecision) -> dict[str, Any]:
-        confidence = decision.envelope.get("confidence")
-        return {
-            "call_sid": decision.call_sid,
-            "hop": decision.hop,
-            "route": decision.route,
-            "intent": decision.intent,
-            "reason": decision.reason,
-            "confidence": confidence if isinstance(confidence, int | float) else None,
-            "decided_at": decision.decided_at,
-            "twiml": self._cipher.encrypt(decision.twiml),
-            "decision": self._cipher.encrypt_json(decision.decision),
-            "envelope": self._cipher.encrypt_json(decision.envelope),
-        }
-
-
-def call_row(
-    opening: CallOpening, cipher: DataCipher, caller_hash: str, passed_on: str | None = None
-) -> dict[str, Any]:
-    """A row of ``calls``. ``passed_on``: why the AI does not take it, where it does not."""
-    return {
-        "call_sid": opening.call_sid,
-        "account_sid": opening.account_sid,
-        "tenant": opening.tenant,
-        "entry": opening.entry,
-        "side": "ai" if passed_on is None else "today",
-        "side_reason": passed_on,
-        "caller_hash": caller_hash,
-        "caller": cipher.encrypt(opening.from_number),
-        "called": opening.to_number,
-        "started_at": opening.started_at,
-    }
+        return None if row is None else self._rows.read_decision(row)
 
 
 def _known_hops(connection: Connection, call_sid: str) -> Sequence[Row[Any]]:
@@ -349,12 +268,14 @@ def _close(connection: Connection, end: CallEnd) -> bool:
     )
     if not ended.rowcount:
         return False
-    fields = orjson.dumps({"duration_s": end.duration_s}).decode()
-    connection.execute(
-        insert(status_events).values(
-            call_sid=end.call_sid, at=end.ended_at, source="call", status=end.status, fields=fields
-        )
-    )
+    row = {
+        "call_sid": end.call_sid,
+        "at": end.ended_at,
+        "source": "call",
+        "status": end.status,
+        "fields": orjson.dumps({"duration_s": end.duration_s}).decode(),
+    }
+    connection.execute(insert_new(connection, status_events), row)
     return True
 
 

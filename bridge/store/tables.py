@@ -67,6 +67,7 @@ calls = Table(
     Column("caller", Text, nullable=False),  # sealed
     Column("called", String, nullable=False),
     Column("started_at", Float, nullable=False),
+    Column("day", Integer, nullable=False),  # of started_at: days since 1970 in UTC
     # The last hop's decision again, so that lists filter without joining.
     Column("intent", String),
     Column("confidence", Float),
@@ -177,6 +178,7 @@ turns = Table(
     _call_sid(primary_key=True),
     Column("hop", Integer, primary_key=True),
     Column("turn", Integer, primary_key=True),
+    Column("at_ms", Integer, nullable=False),  # when the answer began to play
     Column("first_model_audio_ms", Float),
     Column("first_audio_out_ms", Float),
     Column("bridge_ms", Float),
@@ -213,11 +215,10 @@ usage = Table(
 status_events = Table(
     "status_events",
     metadata,
-    Column("id", _RowId, primary_key=True, autoincrement=True),
-    _call_sid(),
-    Column("at", Float, nullable=False),
-    Column("source", String, nullable=False),  # call, stream, task, dial, recording, check
-    Column("status", String, nullable=False),
+    _call_sid(primary_key=True),
+    Column("at", Float, primary_key=True),
+    Column("source", String, primary_key=True),  # call, stream, task, dial, recording, check
+    Column("status", String, primary_key=True),
     Column("fields", Text, nullable=False),  # a JSON object
-    Index("ix_status_events_call", "call_sid"),
+    sqlite_with_rowid=False,
 )

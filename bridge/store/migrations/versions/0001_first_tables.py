@@ -58,6 +58,7 @@ def _calls() -> None:
         sa.Column("caller", sa.Text(), nullable=False),
         sa.Column("called", sa.String(), nullable=False),
         sa.Column("started_at", sa.Float(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("intent", sa.String(), nullable=True),
         sa.Column("confidence", sa.Float(), nullable=True),
         sa.Column("route", sa.String(), nullable=True),
@@ -194,6 +195,7 @@ def _turns() -> None:
         sa.Column("call_sid", sa.String(), nullable=False),
         sa.Column("hop", sa.Integer(), nullable=False),
         sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("at_ms", sa.Integer(), nullable=False),
         sa.Column("first_model_audio_ms", sa.Float(), nullable=True),
         sa.Column("first_audio_out_ms", sa.Float(), nullable=True),
         sa.Column("bridge_ms", sa.Float(), nullable=True),
@@ -236,18 +238,12 @@ def _usage() -> None:
 def _status_events() -> None:
     op.create_table(
         "status_events",
-        sa.Column(
-            "id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
-        ),
         sa.Column("call_sid", sa.String(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("fields", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["call_sid"], ["calls.call_sid"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id"),
+        sa.PrimaryKeyConstraint("call_sid", "at", "source", "status"),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ix_status_events_call", "status_events", ["call_sid"], unique=False)

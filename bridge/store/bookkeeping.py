@@ -1,0 +1,85 @@
+"""Everything of the store that a serving process runs: one ledger in front, and behind each
+database its recorder, its delivery of side effects and its daily purge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+
+from bridge.store.ledger import Ledger
+from bridge.store.outbox import Outbox
+from bridge.store.prices import Prices
+from bridge.store.privacy import DailyPurge
+from bridge.store.recorder import CallRecorder
+from bridge.store.settings import StoreSettings
+from bridge.store.sql_ledger import SqlLedger
+from bridge.store.stores import Stores, TenantLedgers
+from bridge.store.worker import OutboxWorker, Perform, WorkerPace
+
+
+class Bookkeeping:
+    """``run`` works until ``stop`` and returns when all is written down that can be.
+
+    ``owner`` names this process among all that deliver; ``clock`` gives Unix seconds; ``perform``
+    knows the kinds of side effects that this process can deliver.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        settings: StoreSettings,
+        prices: Prices,
+        perform: Mapping[str, Perform],
+        *,
+        owner: str,
+        clock: Callable[[], float],
+        rng: random.Random,
+        make_token: Callable[[], str],
+        pace: WorkerPace | None = None,
+    ) -> None:
+        self._stores = stores
+        self.ledger: Ledger
+        if len(stores.all) == 1:
+            self.ledger = SqlLedger(stores.default, clock, make_token)
+        else:
+            self.ledger = TenantLedgers(stores, clock, make_token)
+        self._recorders = {
+            id(store): CallRecorder(store, prices, clock=clock) for store in stores.all
+        }
+        self._workers = [
+            OutboxWorker(
+                Outbox(store, clock), perform, owner=owner, clock=clock, rng=rng, pace=pace
+            )
+            for store in stores.all
+        ]
+        self._purges = [
+            DailyPurge(store, settings.retention_days_of, clock) for store in stores.all
+        ]
+        self._stop = asyncio.Event()
+
+    def recorder(self, tenant: str) -> CallRecorder:
+        """Where this tenant's calls are written down."""
+        return self._recorders[id(self._stores.of(tenant))]
+
+    def nudge(self) -> None:
+        """Side effects were written just now: deliver them at once."""
+        for worker in self._workers:
+            worker.nudge()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for recorder in self._recorders.values():
+                tasks.create_task(recorder.run(), name="recorder")
+            for worker in self._workers:
+                tasks.create_task(worker.run(), name="outbox")
+            for purge in self._purges:
+                tasks.create_task(purge.run(self._stop), name="purge")
+
+    def stop(self) -> None:
+        self._stop.set()
+        for worker in self._workers:
+            worker.stop()
+        for recorder in self._recorders.values():
+            recorder.stop()

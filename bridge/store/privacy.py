@@ -1,0 +1,167 @@
+"""Deleting: what is past its retention, what one caller wants forgotten, keys nothing needs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+
+from bridge.store.cipher import ENCRYPTED, DataCipher
+from bridge.store.dialect import insert_new
+from bridge.store.ledger import LedgerUnavailableError
+from bridge.store.reading import READ_WITHIN_S
+from bridge.store.store import Store
+from bridge.store.tables import (
+    calls,
+    data_keys,
+    decisions,
+    facts,
+    hops,
+    outbox,
+    reports,
+    timeline,
+    tokens,
+)
+
+log = structlog.get_logger("bridge.store")
+
+DAY_S = 86_400
+BATCH = 200
+"""Calls deleted in one transaction: others get to write in between."""
+TOKENS_KEPT_S = DAY_S
+LONGEST_CALL_S = 5 * 3600
+"""Twilio ends a call after four hours; older ones without an end are over all the same."""
+PURGED_AT = "purged_at"
+LOOK_EVERY_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What became of a caller's calls."""
+
+    deleted: int
+    in_progress: int
+    """Left alone, since they are still going on: forget again when they are over."""
+
+
+async def purge(store: Store, retention_days_of: Callable[[str], int], now: float) -> int:
+    """Delete the calls that are past their tenant's retention. How many."""
+    database = store.database
+    tenants = await database.read(
+        lambda c: list(c.scalars(select(calls.c.tenant).distinct())), within_s=READ_WITHIN_S
+    )
+    deleted = 0
+    for tenant in tenants:
+        due = calls.c.started_at < now - retention_days_of(tenant) * DAY_S
+        deleted += await _delete_calls(store, (calls.c.tenant == tenant) & due)
+    await database.write(
+        lambda c: c.execute(delete(tokens).where(tokens.c.expires_at < now - TOKENS_KEPT_S)),
+        within_s=READ_WITHIN_S,
+    )
+    await database.write(
+        lambda c: _drop_unneeded_keys(c, store.cipher, now), within_s=READ_WITHIN_S
+    )
+    await database.checkpoint()
+    return deleted
+
+
+async def forget(store: Store, number: str, now: float) -> Forgotten:
+    """Delete every call from this number that is over, with all that belongs to it."""
+    from_number = calls.c.caller_hash == store.number_hash(number)
+    live = calls.c.ended_at.is_(None) & (calls.c.started_at > now - LONGEST_CALL_S)
+    deleted = await _delete_calls(store, from_number & ~live)
+    count = select(func.count()).select_from(calls).where(from_number)
+    left = await store.database.read(lambda connection: connection.scalar(count))
+    await store.database.checkpoint()
+    return Forgotten(deleted, left or 0)
+
+
+class DailyPurge:
+    """``run`` purges once a day, by one of however many processes. ``clock`` gives Unix seconds."""
+
+    def __init__(
+        self, store: Store, retention_days_of: Callable[[str], int], clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._retention_days_of = retention_days_of
+        self._clock = clock
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop``. A database in trouble is asked again at the next look."""
+        while not stop.is_set():
+            with contextlib.suppress(LedgerUnavailableError):
+                await self.purge_if_due()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await stop.wait()
+
+    async def purge_if_due(self) -> int | None:
+        """How many calls were deleted; None if it is too early, or another process is at it."""
+        now = self._clock()
+        if not await self._store.database.write(lambda connection: _claim(connection, now)):
+            return None
+        deleted = await purge(self._store, self._retention_days_of, now)
+        log.info("calls_purged", count=deleted)
+        return deleted
+
+
+def _claim(connection: Connection, now: float) -> bool:
+    """Whether it is ours to purge today."""
+    first = insert_new(connection, facts)
+    if connection.execute(first, {"name": PURGED_AT, "value": str(now)}).rowcount:
+        return True
+    here = facts.c.name == PURGED_AT
+    last = connection.scalar(select(facts.c.value).where(here).with_for_update())
+    if last is None or float(last) > now - DAY_S:
+        return False
+    connection.execute(update(facts).where(here).values(value=str(now)))
+    return True
+
+
+async def _delete_calls(store: Store, which: ColumnElement[bool]) -> int:
+    """Everything that belongs to a call goes with its row."""
+    batch = select(calls.c.call_sid).where(which).limit(BATCH)
+    query = delete(calls).where(calls.c.call_sid.in_(batch))
+    deleted = 0
+    while True:
+        count = await store.database.write(
+            lambda connection: connection.execute(query).rowcount, within_s=READ_WITHIN_S
+        )
+        deleted += count
+        if count < BATCH:
+            return deleted
+
+
+_ENCRYPTED_COLUMNS = (
+    calls.c.caller,
+    hops.c.opening,
+    decisions.c.twiml,
+    reports.c.twiml,
+    outbox.c.payload,
+    timeline.c.words,
+    facts.c.value,
+)
+
+
+def _drop_unneeded_keys(connection: Connection, cipher: DataCipher, now: float) -> None:
+    """Keys that nothing is left of: they may go from DATA_KEYS.
+
+    Not on the day of a rotation, when other processes may still write with the old one.
+    """
+    known = {row.fingerprint: row.first_used_at for row in connection.execute(select(data_keys))}
+    if cipher.writes_with is not None and known[cipher.writes_with] > now - DAY_S:
+        return
+    for name in known.keys() - {cipher.writes_with}:
+        begins = f"{ENCRYPTED}{name}:"
+        if not any(_holds(connection, column, begins) for column in _ENCRYPTED_COLUMNS):
+            connection.execute(delete(data_keys).where(data_keys.c.fingerprint == name))
+            log.info("data_key_no_longer_needed", fingerprint=name)
+
+
+def _holds(connection: Connection, column: ColumnElement[str], prefix: str) -> bool:
+    query = select(column).where(column.startswith(prefix, autoescape=True)).limit(1)
+    return connection.scalar(query) is not None

@@ -1,0 +1,136 @@
+"""Figures of many calls: per day (UTC) and tenant."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Column, Connection, Select, case, func, select
+
+from bridge.store.reading import READ_WITHIN_S
+from bridge.store.store import Store
+from bridge.store.tables import calls, turns, usage
+
+DAY_S = 86_400
+UNDECIDED = "undecided"
+
+
+@dataclass(slots=True)
+class DayFigures:
+    """One tenant's day. Latencies in milliseconds, None where no turn was measured."""
+
+    day: dt.date
+    tenant: str
+    calls: int = 0
+    taken: int = 0
+    """By the AI."""
+    intents: dict[str, int] = field(default_factory=dict)
+    outcomes: dict[str, int] = field(default_factory=dict)
+    turns: int = 0
+    first_model_audio_p50_ms: float | None = None
+    first_model_audio_p95_ms: float | None = None
+    first_audio_out_p50_ms: float | None = None
+    first_audio_out_p95_ms: float | None = None
+    cost_usd: float = 0.0
+    """Of the calls whose cost is known."""
+    cost_unknown: int = 0
+    """Conversations whose cost is not."""
+
+    @property
+    def taken_share(self) -> float:
+        return self.taken / self.calls if self.calls else 0.0
+
+
+async def day_figures(
+    store: Store, started_from: float, started_before: float, tenant: str | None = None
+) -> list[DayFigures]:
+    """Newest day first, tenants by name. Times are Unix seconds."""
+    window = [calls.c.started_at >= started_from, calls.c.started_at < started_before]
+    if tenant is not None:
+        window.append(calls.c.tenant == tenant)
+
+    def read(connection: Connection) -> list[DayFigures]:
+        found: dict[tuple[int, str], DayFigures] = {}
+
+        def figures(row: Any) -> DayFigures:  # noqa: ANN401 - a row that has day and tenant
+            day = dt.datetime.fromtimestamp(row.day * DAY_S, dt.UTC).date()
+            return found.setdefault((row.day, row.tenant), DayFigures(day, row.tenant))
+
+        for row in connection.execute(_counts().where(*window)):
+            _count(figures(row), row)
+        for row in connection.execute(_spent().where(*window)):
+            figures(row).cost_usd = row.usd or 0.0
+            figures(row).cost_unknown = row.unknown
+        for name in ("first_model_audio", "first_audio_out"):
+            for row in connection.execute(_percentiles(turns.c[f"{name}_ms"], window)):
+                measured = figures(row)
+                measured.turns = max(measured.turns, row.n)
+                setattr(measured, f"{name}_p50_ms", row.p50)
+                setattr(measured, f"{name}_p95_ms", row.p95)
+        return list(_ordered(found))
+
+    return await store.database.read(read, within_s=READ_WITHIN_S)
+
+
+def _ordered(found: dict[tuple[int, str], DayFigures]) -> Iterator[DayFigures]:
+    for key in sorted(found, key=lambda key: (-key[0], key[1])):
+        yield found[key]
+
+
+def _counts() -> Select[Any]:
+    kinds = (calls.c.day, calls.c.tenant, calls.c.side, calls.c.intent, calls.c.route)
+    return select(*kinds, func.count().label("n")).group_by(*kinds)
+
+
+def _count(figures: DayFigures, row: Any) -> None:  # noqa: ANN401 - a row of ``_counts``
+    figures.calls += row.n
+    if row.side != "ai":
+        return
+    figures.taken += row.n
+    intent, outcome = row.intent or UNDECIDED, row.route or UNDECIDED
+    figures.intents[intent] = figures.intents.get(intent, 0) + row.n
+    figures.outcomes[outcome] = figures.outcomes.get(outcome, 0) + row.n
+
+
+def _spent() -> Select[Any]:
+    unknown = func.sum(case((usage.c.total_usd.is_(None), 1), else_=0))
+    return (
+        select(
+            calls.c.day,
+            calls.c.tenant,
+            func.sum(usage.c.total_usd).label("usd"),
+            unknown.label("unknown"),
+        )
+        .join(usage, usage.c.call_sid == calls.c.call_sid)
+        .group_by(calls.c.day, calls.c.tenant)
+    )
+
+
+def _percentiles(value: Column[Any], window: list[Any]) -> Select[Any]:
+    """The smallest value that so many per cent of the turns do not exceed."""
+    group = (calls.c.day, calls.c.tenant)
+    ranked = (
+        select(
+            *group,
+            value.label("value"),
+            func.row_number().over(order_by=value, partition_by=group).label("rank"),
+            func.count().over(partition_by=group).label("n"),
+        )
+        .join(calls, calls.c.call_sid == turns.c.call_sid)
+        .where(value.is_not(None), *window)
+        .subquery()
+    )
+
+    def at(per_cent: int) -> Any:  # noqa: ANN401 - a column expression
+        rank = (ranked.c.n * per_cent + 99) // 100
+        return func.max(case((ranked.c.rank == rank, ranked.c.value)))
+
+    return select(
+        ranked.c.day,
+        ranked.c.tenant,
+        func.max(ranked.c.n).label("n"),
+        at(50).label("p50"),
+        at(95).label("p95"),
+    ).group_by(ranked.c.day, ranked.c.tenant)
