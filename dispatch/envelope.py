@@ -88,9 +88,8 @@ def seal(
     *,
     reference: str,
     decided_at: dt.datetime,
-    context_url: str = "",
 ) -> Envelope:
-    """The envelope of a decided call."""
+    """The envelope of a decided call; the look-up's address is put in where there is one."""
     requested = outcome if isinstance(outcome, RouteRequested) else None
     captured = {**context.known, **(requested.slots if requested else {})}
     slots = {name: _tidy(value) for name, value in captured.items()}
@@ -114,7 +113,6 @@ def seal(
         callback=callback_number(call),
         slots=slots,
         missing=requested.missing if requested else (),
-        context_url=context_url,
         health_care=policy.business.health_care,
     )
 

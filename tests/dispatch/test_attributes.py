@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -67,9 +68,8 @@ def sealed(
         policy,
         reference=reference(NOW.date(), 42),
         decided_at=NOW,
-        context_url=context_url,
     )
-    return decision, envelope
+    return decision, replace(envelope, context_url=context_url)
 
 
 def test_a_flex_task_carries_all_that_is_known(policy: TenantPolicy, call: MakeCall) -> None:

@@ -290,3 +290,22 @@ def test_a_document_that_cannot_be_made_smaller_is_refused(
     decision, envelope = sealed(LimitReached("turns"), call(), policy)
     with pytest.raises(ValueError, match="characters, allowed are 100"):
         render(decision, envelope, URLS, limit=100)
+
+
+@settings(max_examples=40)
+@given(said=NASTY, summary=NASTY, name=NASTY)
+def test_every_route_gives_a_sound_document_whatever_was_said(
+    said: str, summary: str, name: str, policy: TenantPolicy, call: MakeCall
+) -> None:
+    context = call(turns=(Turn("caller", said),), parameters={"flex_x": said})
+    kinds: set[str] = set()
+    for intent in ("schedule", "emergency"):
+        outcome = RouteRequested(intent, summary, 0.9, slots={"name": name, "address": said})
+        decision, envelope = sealed(outcome, context, policy)
+        while decision.on_failure:
+            kinds.add(decision.route.kind)
+            assert parsed(render(decision, envelope, URLS)).tag == "Response"
+            if isinstance(decision.route, DialRoute):
+                assert parsed(whisper(decision.route, envelope, URLS)).tag == "Response"
+            decision = next_on_failure(decision, "failed")
+    assert kinds == {"studio_return", "flex", "dial", "page", "callback_task", "voicemail"}
