@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from loadtest.twilio import signature, wire
-from loadtest.twilio.leg import Interrupted, Next, method_of
+from loadtest.twilio.leg import Next, method_of
 from loadtest.twilio.notices import Code
 from loadtest.twilio.origins import UnreachableOriginError
 from loadtest.twilio.stream import Handshake, MediaStream, StreamEnd, StreamReport
@@ -34,12 +34,9 @@ async def _run(call: CallLeg, noun: Element) -> None:
     try:
         if not await _open(call, noun, stream):
             return
-        await call.until(stream.ended)
-    except Interrupted:
-        await stream.stop()
-        raise
+        await call.until(stream.ended.wait())
     finally:
-        await stream.stop()
+        await stream.stop()  # nothing to do where the server has closed
         call.stream = None
         call.streams.append(stream.report)
         if call.recorder is not None:

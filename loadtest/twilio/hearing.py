@@ -49,6 +49,7 @@ class Ear:
     def __init__(self) -> None:
         self._runs: deque[_Run] = deque()
         self._speaking = False
+        self._last_heard = -_NEVER
         self.next_change_at = _NEVER
 
     @property
@@ -58,8 +59,8 @@ class Ear:
 
     @property
     def quiet_from(self) -> float:
-        """When the last audible moment known of lies; minus infinity if there is none left."""
-        return self._runs[-1].end if self._runs else float("-inf")
+        """The last audible moment, past or already queued; minus infinity if there was none."""
+        return self._runs[-1].end if self._runs else self._last_heard
 
     def is_audible(self, now: float) -> bool:
         """Something can be heard at this very moment, or within a pause of speech."""
@@ -86,11 +87,12 @@ class Ear:
         ended = self._speaking
         while self._runs and self._runs[-1].start >= now:
             self._runs.pop()
-        end = min(now, self._runs[-1].end) if self._runs else now
+        if self._runs:
+            self._last_heard = min(now, self._runs[-1].end)
         self._runs.clear()
         self._speaking = False
         self._plan()
-        return [*changes, SpellEnded(end, cut=True)] if ended else changes
+        return [*changes, SpellEnded(self._last_heard, cut=True)] if ended else changes
 
     def settle(self, now: float) -> list[Change]:
         """End a spell that is in its last pause: the caller has taken the turn."""
@@ -116,7 +118,8 @@ class Ear:
 
     def _end_spell(self) -> SpellEnded:
         self._speaking = False
-        return SpellEnded(self._runs.popleft().end, cut=False)
+        self._last_heard = self._runs.popleft().end
+        return SpellEnded(self._last_heard, cut=False)
 
     def _plan(self) -> None:
         """When ``advance`` has to look next. Bounded work per frame: one comparison."""

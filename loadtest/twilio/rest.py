@@ -45,7 +45,7 @@ _UPDATE_EXECUTION = Operation(
     answer="studio.v2.flow.execution",
 )
 MAX_CALLS = 10_000
-_RECORDING_PATH = "/2010-04-01/Accounts/{AccountSid}/Recordings/{Sid}"
+_RECORDING_PATH = "/2010-04-01/Accounts/{AccountSid}/Recordings/{Sid:RE[0-9a-f]+}"
 
 
 @dataclass(frozen=True, slots=True)

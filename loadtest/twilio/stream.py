@@ -101,7 +101,7 @@ class MediaStream(WSListener):
         self._congested = False
         self._open = False
         self._offered_deflate = False
-        self.ended: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
 
     @property
     def played(self) -> list[Played]:
@@ -176,7 +176,7 @@ class MediaStream(WSListener):
         self.report.cut_ms = round(self._playout.buffered_ms(now))
         self._playout.cut(now)
         self._line.cut(now)
-        self.ended.set_result(end)
+        self.ended.set()
 
     # --- picows calls these -------------------------------------------------------------------
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.http11 import Request as WebSocketRequest
+from websockets.http11 import Response as WebSocketResponse
 
 import audiocodecs
 from loadtest.twilio import Clip, Origins, PhoneNumber, Settings, SimulatedTwilio
@@ -57,7 +59,7 @@ class Seen:
 
     method: str
     path: str
-    url: str
+    target: str
     params: Mapping[str, str]
     headers: Mapping[str, str]
 
@@ -80,7 +82,10 @@ class Application:
         form = await request.form()
         params = {name: str(value) for name, value in form.items()}
         path = request.url.path
-        self.seen.append(Seen(request.method, path, str(request.url), params, request.headers))
+        target = request.scope["raw_path"].decode()
+        if request.scope["query_string"]:
+            target += "?" + request.scope["query_string"].decode()
+        self.seen.append(Seen(request.method, path, target, params, request.headers))
         reply = self.replies.get(path)
         if reply is None:
             return Response("nothing here", status_code=404)
@@ -90,25 +95,18 @@ class Application:
         return Response(answer, media_type="text/xml")
 
 
-class _Quiet(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def serving(app: Starlette) -> AsyncIterator[int]:
     """The app on a free port of loopback."""
     config = uvicorn.Config(app, port=0, log_level="warning", lifespan="off")
-    server = _Quiet(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
-        server.should_exit = True
-        await task
+        await server.shutdown()
 
 
 @pytest.fixture
@@ -174,7 +172,14 @@ class MediaServer:
         self.behaviour: Behaviour = _listen
         self.sockets: list[Socket] = []
         self.port = 0
-        self.server: Server | None = None
+        self.refusal: int | None = None
+
+    def answer(
+        self, connection: ServerConnection, request: WebSocketRequest
+    ) -> WebSocketResponse | None:
+        if self.refusal is None:
+            return None
+        return connection.respond(HTTPStatus(self.refusal), "refused")
 
     async def handle(self, connection: ServerConnection) -> None:
         assert connection.request is not None
@@ -195,8 +200,9 @@ async def _listen(socket: Socket) -> None:
 @pytest.fixture
 async def media() -> AsyncIterator[MediaServer]:
     server = MediaServer()
-    async with serve(server.handle, "127.0.0.1", 0, compression=None) as listening:
-        server.server = listening
+    async with serve(
+        server.handle, "127.0.0.1", 0, compression=None, process_request=server.answer
+    ) as listening:
         server.port = listening.sockets[0].getsockname()[1]
         yield server
 
