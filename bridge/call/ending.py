@@ -35,7 +35,9 @@ class Ending:
             return []
         state.phase = Phase.CLOSING
         self._finish = finish
-        state.timers.cancel("answer", "caller_silence", "decision", "digits", "retry")
+        state.timers.cancel(
+            "answer", "caller_silence", "decision", "digits", "model_ready", "retry", "stall"
+        )
         state.responses.forget()
         decided: list[Effect] = [Note("decided", {"outcome": type(finish.outcome).__name__})]
         if not finish.closing or not state.model_ready:
@@ -53,7 +55,7 @@ class Ending:
     def decide_at_once(self, finish: Finish, now: float) -> list[Effect]:
         """A decision that waits for nobody: cut what the assistant is saying."""
         state = self._state
-        effects, _ = state.voice.interrupt(now)
+        effects = self._cut_short(now)
         state.responses.caller_speaking = False
         state.responses.awaiting_automatic = False
         return [*effects, *self._silence_model(), *self.decide(finish, now)]
@@ -74,8 +76,7 @@ class Ending:
         line = state.script.apology_line
         if line is None or state.phase is Phase.NEW:
             return [note, *self.end(outcome, reason)]
-        effects, _ = state.voice.interrupt(now)
-        effects += self._silence_model()
+        effects = [*self._cut_short(now), *self._silence_model()]
         state.transcript.words("assistant", LINE_ITEM, line.text, state.since_start_ms(now))
         effects += state.voice.play_line(LINE_ITEM, line)
         finish = Finish(outcome, cancellable=False)
@@ -101,6 +102,13 @@ class Ending:
     def _by_generation(self, response_id: str) -> float:
         # Generation runs ahead of playback, so the longest closing line is bounded by a fixed time.
         return self._state.timers.at("closing") + self._state.limits.closing_length_s
+
+    def closing_refused(self) -> list[Effect]:
+        """What was taken for the closing line was an answer of the server's own: not wanted."""
+        if self._closing_response is None:
+            return []
+        self._closing_response = None
+        return self._silence_model()
 
     def response_done(self, response_id: str, now: float) -> list[Effect]:
         return self._spoken(now) if response_id == self._closing_response else []
@@ -142,6 +150,12 @@ class Ending:
         self._end_mark = mark_name(self._end_marks, "end", 0, "terminal")
         state.timers.set("closing", state.spoken_by(now) + state.limits.closing_margin_s)
         return [SendMark(self._end_mark)]
+
+    def _cut_short(self, now: float) -> list[Effect]:
+        effects, cuts = self._state.voice.interrupt(now)
+        for cut in cuts:
+            self._state.transcript.cut(cut.item_id, cut.heard_ms, cut.sent_ms)
+        return effects
 
     def _silence_model(self) -> list[Effect]:
         active = self._state.responses.active_id

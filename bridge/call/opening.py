@@ -77,6 +77,5 @@ class Opening:
         elif script.greeting and not self._state.responses.caller_speaking:
             say = f'Say exactly this sentence and nothing else: "{script.greeting}"'
             self._state.responses.owe(CreateResponse(instructions=say, tool_choice="none"))
-        else:
-            self._state.listen_for_silence(now)
+        self._state.listen_for_silence(now)
         return effects

@@ -65,6 +65,11 @@ class Playback:
         """Whether audio was sent that no mark has confirmed as heard."""
         return any(item.acknowledged_ms < item.sent_ms for item in self._items.values())
 
+    @property
+    def finished(self) -> bool:
+        """Whether all there will be of every item was heard."""
+        return all(item.finished for item in self._items.values())
+
     def sent(self, item_id: str, content_index: int, byte_count: int) -> tuple[str | None, str]:
         """Count audio about to be sent.
 

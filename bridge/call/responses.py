@@ -24,6 +24,8 @@ class ResponseSequencer:
     awaiting_automatic: bool = False
     """The caller stopped speaking: the server is about to start a response of its own."""
     _count: int = 0
+    _taken_for: CreateResponse | None = None
+    """What the running response is believed to answer, until the server says otherwise."""
 
     @property
     def idle(self) -> bool:
@@ -47,28 +49,35 @@ class ResponseSequencer:
 
     def started(self, response_id: str) -> CreateResponse | None:
         """``response.created`` came. The request that it answers, None for the server's own."""
-        asked = self.requested
+        asked = self._taken_for = self.requested
         self.active_id = response_id
         self.requested = None
         self.awaiting_automatic = False
         return asked
 
     def refused(self, event_id: str | None) -> bool:
-        """The server refused our request because a response is running: owe it again."""
-        if self.requested is None or (event_id and event_id != self.requested.event_id):
+        """The server refused our request because a response is running: owe it again.
+
+        That response may have been announced before, and been taken for the answer to our request;
+        it was the server's own. True if one of our requests was refused.
+        """
+        refused = self.requested
+        if refused is None and event_id:
+            refused = self._taken_for
+        if refused is None or (event_id and event_id != refused.event_id):
             return False
         if self.owed is None:
-            self.owed = self.requested
-        self.requested = None
+            self.owed = refused
+        self.requested = self._taken_for = None
         return True
 
     def done(self, response_id: str) -> None:
         """``response.done`` came, perhaps without a ``response.created`` before it."""
         if self.active_id in (None, response_id):
-            self.active_id = None
+            self.active_id = self._taken_for = None
             self.awaiting_automatic = False
 
     def lost(self) -> None:
         """The model's session is gone, and everything in flight with it."""
-        self.active_id = self.requested = self.owed = None
+        self.active_id = self.requested = self.owed = self._taken_for = None
         self.caller_speaking = self.awaiting_automatic = False

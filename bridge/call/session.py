@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bridge.call.desk import Desk
 from bridge.call.effects import Effect, Note
-from bridge.call.ending import Ending
+from bridge.call.ending import CLOSING_PURPOSE, Ending
 from bridge.call.events import (
     CallerLegClosed,
     CallerStarted,
@@ -46,7 +46,7 @@ class CallSession:
         self._ending = Ending(self.state)
         self._tools = Tools(self.state, self._ending)
         self._watch = Watch(self.state, self._ending)
-        self._keypad = Keypad()
+        self._keypad = Keypad(self.state, self._ending, self._watch)
         self._spoken = ""
         self._tools_before = 0
         self._promises = 0
@@ -78,13 +78,13 @@ class CallSession:
                 return self._caller_stopped(audio_end_ms, now)
             case rt.CallerTranscript():
                 return self._caller_words(event, now)
-            case rt.AssistantTranscript(item_id=item_id, text=text):
-                return self._assistant_words(item_id, text, now)
+            case rt.AssistantTranscript():
+                return self._assistant_words(event, now)
             case rt.AudioDone(item_id=item_id):
                 self.state.voice.playback.generated(item_id)
                 return []
             case rt.ResponseStarted(response_id=response_id):
-                return self._response_started(response_id)
+                return self._response_started(response_id, now)
             case rt.ToolCall():
                 return self._tools.called(event, now)
             case rt.ResponseDone():
@@ -99,9 +99,9 @@ class CallSession:
             case CallerStarted():
                 return self._opening.caller_started(now)
             case ModelReady():
-                return self._opening.model_ready(now)
+                return [*self._opening.model_ready(now), *self._keypad.model_ready(now)]
             case tw.Dtmf(digit=digit):
-                return self._digit(digit, now)
+                return self._keypad.pressed(digit, now)
             case ToolFinished(call_id=call_id, output=output):
                 return self._tools.finished(call_id, output, now)
             case TimePassed():
@@ -176,6 +176,8 @@ class CallSession:
 
     def _caller_words(self, event: rt.CallerTranscript, now: float) -> list[Effect]:
         state = self.state
+        if state.transcript.has_words(event.item_id):
+            return []  # the same words again
         state.usage.transcribed_seconds += event.seconds or 0.0
         state.transcript.words("caller", event.item_id, event.text, state.since_start_ms(now))
         effects: list[Effect] = [Note("caller_said", {"item": event.item_id}, event.text)]
@@ -185,43 +187,25 @@ class CallSession:
                 effects += self._ending.decide_at_once(finish, now)
         return effects
 
-    def _digit(self, digit: str, now: float) -> list[Effect]:
-        effects: list[Effect] = [Note("digit")]
-        if self.state.phase is not Phase.TALKING:
-            return effects
-        self._watch.caller_heard()
-        finish = self.state.desk.digit_pressed(digit)
-        if finish is not None:
-            return effects + self._ending.decide_at_once(finish, now)
-        if self._keypad.push(digit):
-            return effects + self._entry_complete()
-        self.state.timers.set("digits", now + self.state.limits.digit_gap_s)
-        return effects
-
-    def _entry_complete(self) -> list[Effect]:
-        self.state.timers.cancel("digits")
-        digits = self._keypad.take()
-        if not digits or self.state.phase is not Phase.TALKING:
-            return []
-        self.state.responses.owe(rt.CreateResponse())
-        return [rt.AddText("user", f"(The caller pressed these keys on the phone: {digits})")]
-
     # --- the assistant -----------------------------------------------------------------------
 
     def _assistant_audio(self, event: rt.AudioDelta, now: float) -> list[Effect]:
         state = self.state
-        if state.voice.is_muted(event):
+        if state.voice.is_muted(event.response_id):
             return []
         effects = state.voice.play(event.item_id, event.content_index, event.payload)
-        if "answer" in state.timers:
+        if "answer" in state.timers or "stall" in state.timers:
             self._watch.assistant_heard()
         if state.turns.model_audio(event.item_id, now):
             effects.append(Note("assistant_speaks", {"item": event.item_id}))
         state.transcript.begin("assistant", event.item_id, state.since_start_ms(now))
         return effects
 
-    def _assistant_words(self, item_id: str, text: str, now: float) -> list[Effect]:
-        self.state.transcript.words("assistant", item_id, text, self.state.since_start_ms(now))
+    def _assistant_words(self, event: rt.AssistantTranscript, now: float) -> list[Effect]:
+        state, item_id, text = self.state, event.item_id, event.text
+        if state.voice.is_muted(event.response_id) and not state.transcript.has(item_id):
+            return []  # kept silent before anything of it was played
+        state.transcript.words("assistant", item_id, text, state.since_start_ms(now))
         self._spoken += f" {text}"
         return [Note("assistant_said", {"item": item_id}, text)]
 
@@ -240,34 +224,39 @@ class CallSession:
             effects += [] if turn is None else [_turn_note(turn)]
         if not playback.pending:
             effects.append(Note("assistant_heard", {"item": reference.item_id}))
+            if self.state.responses.active_id is not None:
+                self._watch.response_running(now)
             self.state.listen_for_silence(now)
         return effects
 
-    def _response_started(self, response_id: str) -> list[Effect]:
+    def _response_started(self, response_id: str, now: float) -> list[Effect]:
         state = self.state
         asked = state.responses.started(response_id)
-        state.timers.cancel("response_start", "caller_silence")
+        state.timers.cancel("response_start", "caller_silence", "retry")
         self._spoken = ""
         self._tools_before = self._tools.count
+        purpose = asked.metadata.get("purpose") if asked is not None else None
         if state.phase is Phase.CLOSING:
-            purpose = asked.metadata.get("purpose") if asked is not None else None
             return self._ending.response_started(response_id, purpose)
         if asked is None:
             state.responses.forget()  # the server's own response has seen what we wanted said
-        elif state.responses.caller_speaking:
-            # It began after the caller did: the server will not interrupt it by itself.
+        elif state.responses.caller_speaking or purpose == CLOSING_PURPOSE:
+            # It began after the caller did, so the server will not interrupt it by itself; or it is
+            # the closing line of an ending that the caller has cancelled meanwhile.
             state.voice.mute(response_id)
             return [rt.CancelResponse(response_id)]
+        self._watch.response_running(now)
         return []
 
     def _response_done(self, event: rt.ResponseDone, now: float) -> list[Effect]:
         state = self.state
         state.usage.add(event.usage)
         state.responses.done(event.response_id)
-        state.voice.unmute(event.response_id)
+        state.timers.cancel("stall")
         effects: list[Effect] = []
         for call in event.tool_calls:
             effects += self._tools.called(call, now)
+        state.voice.unmute(event.response_id)
         if state.phase is Phase.CLOSING:
             return effects + self._ending.response_done(event.response_id, now)
         effects += self._watch.response_over(event, now)
@@ -301,7 +290,8 @@ class CallSession:
         for name in self.state.timers.take_due(now):
             if self.state.ended:
                 break
-            effects += self._entry_complete() if name == "digits" else self._watch.due(name, now)
+            keys = name == "digits"
+            effects += self._keypad.complete(now) if keys else self._watch.due(name, now)
         return effects
 
     def _ask_for_owed_response(self, effects: list[Effect], now: float) -> None:

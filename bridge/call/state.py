@@ -75,7 +75,8 @@ class CallState:
 
     def listen_for_silence(self, now: float) -> None:
         """Count the caller's silence from when the last audio sent will have been played."""
-        free = self.responses.idle and not self.responses.caller_speaking
+        idle = self.responses.idle and not self.responses.caller_speaking
+        free = idle and self.model_ready
         nothing_owed = self.responses.owed is None and not self.running_tools
         if self.phase is Phase.TALKING and free and nothing_owed:
             due = self.spoken_by(now) + self.limits.caller_silence_s

@@ -18,6 +18,7 @@ TimerName: TypeAlias = Literal[
     "model_ready",
     "response_start",
     "retry",
+    "stall",
 ]
 
 

@@ -33,13 +33,18 @@ class Tools:
         return len(self._seen)
 
     def called(self, call: ToolCall, now: float) -> list[Effect]:
-        """Arguments of a call that was interrupted may be incomplete: those are not executed."""
+        """Arguments of a call that was interrupted may be incomplete: those are not executed.
+
+        Nor is a call of a response that the caller has spoken over: it did not hear them out.
+        """
+        state = self._state
         if not call.completed or call.call_id in self._seen:
             return []
-        state = self._state
+        if state.voice.is_muted(call.response_id):
+            return [Note("tool_ignored", {"name": call.name})]
         self._seen.add(call.call_id)
         state.turns.tool_used()
-        state.timers.cancel("answer")
+        state.timers.cancel("answer", "stall")
         effects: list[Effect] = [Note("tool_called", {"name": call.name})]
         if state.phase is not Phase.TALKING:
             return [*effects, AddToolOutput(call.call_id, ALREADY_DECIDED)]

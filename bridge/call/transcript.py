@@ -34,26 +34,33 @@ class Transcript:
         self.begin(speaker, item_id, at_ms)
         self._by_item[item_id].text = text.strip()
 
+    def has(self, item_id: str) -> bool:
+        """Whether somebody was heard to begin this item."""
+        return item_id in self._by_item
+
+    def has_words(self, item_id: str) -> bool:
+        utterance = self._by_item.get(item_id)
+        return utterance is not None and utterance.text is not None
+
     def cut(self, item_id: str, heard_ms: int, sent_ms: int) -> None:
         """The caller interrupted this item: only a part of it was heard."""
         utterance = self._by_item.get(item_id)
         if utterance is not None and sent_ms > 0:
             utterance.heard_fraction = heard_ms / sent_ms
 
-    def drop(self, item_id: str) -> None:
-        """Nothing of this item was ever heard."""
-        self._by_item.pop(item_id, None)
-
     @property
     def utterances(self) -> tuple[Utterance, ...]:
         return tuple(self._by_item.values())
 
     def lines(self) -> list[tuple[Speaker, str]]:
-        """What was really said and heard, as words; an interrupted line ends where it was cut."""
+        """What was really said and heard, as words.
+
+        An interrupted line ends where it was cut; one that nobody heard is left out.
+        """
         return [
             (u.speaker, heard_words(u.text, u.heard_fraction))
             for u in self._by_item.values()
-            if u.text
+            if u.text and u.heard_fraction > 0
         ]
 
 

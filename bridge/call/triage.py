@@ -91,7 +91,9 @@ class TriageDesk:
         return announces_transfer(text)
 
     def limit_reached(self, kind: LimitKind) -> Finish:
-        return self._finish(LimitReached(kind))
+        # The caller's voice is what a silent or misled caller was missing; it lifts no other limit.
+        cancellable = kind in ("silence", "announced")
+        return self._finish(LimitReached(kind), cancellable=cancellable)
 
     # --- verdicts ----------------------------------------------------------------------------
 

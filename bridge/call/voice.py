@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from audiocodecs import base64_length
 from bridge.call.effects import Effect
 from bridge.call.playback import Cut, Playback
-from bridge.protocol.realtime import AudioDelta, DeleteItem, TruncateItem
+from bridge.protocol.realtime import DeleteItem, TruncateItem
 from bridge.protocol.twilio_stream import ClearPlayback, PlayAudio, SendMark
 
 GREETING_ITEM = "greeting"
@@ -51,8 +51,8 @@ class AssistantVoice:
         self.playback.generated(item_id)
         return effects
 
-    def is_muted(self, event: AudioDelta) -> bool:
-        return event.response_id in self._muted
+    def is_muted(self, response_id: str) -> bool:
+        return response_id in self._muted
 
     def mute(self, response_id: str | None) -> None:
         """Late audio of this response must not reach the caller any more."""
@@ -66,12 +66,13 @@ class AssistantVoice:
     def interrupt(self, now: float) -> tuple[list[Effect], list[Cut]]:
         """Stop at once what is playing; tell the model what of its items was heard.
 
-        Nothing to do (and nothing sent) when nothing is queued or playing.
+        Nothing to do (and nothing sent) when all of every item was heard. An item that the model
+        has not ended is cut also where playback ran dry: more of it may be on its way.
         """
-        if not self.playback.pending:
+        if self.playback.finished:
             return [], []
+        effects: list[Effect] = [ClearPlayback()] if self.playback.pending else []
         cuts = self.playback.interrupt(now)
-        effects: list[Effect] = [ClearPlayback()]
         for cut in cuts:
             if cut.item_id in LOCAL_ITEMS:
                 continue

@@ -32,17 +32,28 @@ class Watch:
         self._asked_still_there = False
 
     def caller_heard(self) -> None:
+        """The caller speaks: what was waited for is over, their turn will be answered."""
         self._asked_still_there = False
-        self._state.timers.cancel("caller_silence", "answer")
+        self._state.timers.cancel("caller_silence", "answer", "retry", "stall")
+
+    def key_pressed(self) -> None:
+        """The caller is there; whether the assistant answers is another matter."""
+        self._asked_still_there = False
+        self._state.timers.cancel("caller_silence")
 
     def assistant_heard(self) -> None:
         self._unanswered = 0
-        self._state.timers.cancel("answer")
+        self._state.timers.cancel("answer", "stall")
+
+    def response_running(self, now: float) -> None:
+        """A response has begun, or goes on though all of its audio was played: more must come."""
+        if self._state.phase is Phase.TALKING:
+            self._state.timers.set("stall", now + self._state.limits.answer_s)
 
     def due(self, name: TimerName, now: float) -> list[Effect]:
         """Deadline ``name`` came due. ``digits`` is the keypad's and not handled here."""
         match name:
-            case "answer" | "response_start":
+            case "answer" | "response_start" | "stall":
                 return self._no_answer(now)
             case "call":
                 return self._ending.limit("longest_call", now)
@@ -76,21 +87,24 @@ class Watch:
         note = Note("response_failed", {"code": why, "count": self._failed})
         if self._failed > 1:
             return [note, *self._ending.give_up(f"response_failed:{why}", now)]
+        self._state.timers.cancel("answer")
         self._state.timers.set("retry", now + self._state.limits.retry_after_s)
         return [note]
 
     def server_error(self, event: ServerError, now: float) -> list[Effect]:
         level = severity(event)
         note = Note("server_error", {"code": event.code, "severity": level})
-        if event.code == "conversation_already_has_active_response":
-            self._state.responses.refused(event.event_id)
+        busy = event.code == "conversation_already_has_active_response"
+        if busy and self._state.responses.refused(event.event_id):
             self._state.timers.cancel("response_start")
+            return [note, *self._ending.closing_refused()]
         if level in ("session_over", "fatal"):
             return [note, *self._ending.give_up(event.code or event.kind, now)]
         return [note]
 
     def _no_answer(self, now: float) -> list[Effect]:
         state = self._state
+        state.timers.cancel("stall")
         self._unanswered += 1
         effects: list[Effect] = [Note("no_answer", {"count": self._unanswered})]
         if state.phase is not Phase.TALKING:

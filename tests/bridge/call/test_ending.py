@@ -1,0 +1,105 @@
+"""The edges of an ending: what races with the closing line."""
+
+from __future__ import annotations
+
+from bridge.call.events import CallerStarted, HandoverRequested, ModelReady
+from bridge.call.state import Phase, Script
+from bridge.call.voice import CachedLine
+from bridge.protocol import realtime as rt
+from bridge.protocol import twilio_stream as tw
+from dispatch.outcome import AssistantFailed, Resolved
+from tests.bridge.call.conftest import Rehearse
+from tests.bridge.call.rehearsal import CLOSING, Rehearsal, audio, ended_with
+
+BUSY = "conversation_already_has_active_response"
+
+
+def closing_asked(call: Rehearsal) -> Rehearsal:
+    """Decided, and the closing line was asked for; the server has not said that it begins."""
+    call.feed(rt.ResponseStarted("resp_1", {}))
+    call.tool("route_call")
+    call.done()
+    return call
+
+
+def test_an_answer_that_ran_already_is_not_taken_for_the_closing_line(
+    talking_call: Rehearse,
+) -> None:
+    call = closing_asked(talking_call())
+    call.feed(rt.ResponseStarted("resp_auto", {}))  # the server's own: it came before our request
+    refused = rt.ServerError("invalid_request_error", BUSY, "", None, "create_1")
+    assert call.feed(refused) == [rt.CancelResponse("resp_auto")]
+    assert call.delta(200, "item_auto", "resp_auto") == []
+    assert call.done("resp_auto", "cancelled") == [
+        rt.CreateResponse(CLOSING, "none", "create_2", {"purpose": "closing"})
+    ]
+
+
+def test_a_closing_line_that_begins_after_its_ending_was_cancelled_is_kept_silent(
+    talking_call: Rehearse,
+) -> None:
+    call = closing_asked(talking_call())
+    call.feed(rt.SpeechStarted("user_1", 0))
+    call.feed(rt.SpeechStopped("user_1", 1000))
+    assert call.session.state.phase is Phase.TALKING
+    late = rt.ResponseStarted("resp_2", {"purpose": "closing"})
+    assert call.feed(late) == [rt.CancelResponse("resp_2")]
+    assert call.delta(200, "item_2", "resp_2") == []
+
+
+def test_a_closing_line_that_fails_does_not_hold_the_call(talking_call: Rehearse) -> None:
+    call = closing_asked(talking_call())
+    call.feed(rt.ResponseStarted("resp_2", {"purpose": "closing"}))
+    terminal = call.marks_of(call.done("resp_2", "failed", "server_error"))
+    assert ended_with(call.echo(*terminal)) == Resolved("{}")
+
+
+def test_a_tool_call_of_a_response_that_was_spoken_over_is_not_executed(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call(Script(server_interrupts=False))
+    call.echo(call.speak(500)[0])
+    call.feed(rt.SpeechStarted("user_1", 0), after_ms=100)
+    assert call.tool("route_call") == []
+    again = rt.ToolCall("resp_1", "fc_1", "call_1", "route_call", "{}", True)
+    done = rt.ResponseDone("resp_1", "cancelled", None, None, None, None, (again,), {})
+    call.feed(done)
+    assert call.session.state.phase is Phase.TALKING
+
+
+def test_a_second_decision_changes_nothing(talking_call: Rehearse) -> None:
+    call = closing_asked(talking_call())
+    assert call.tool("route_call", "call_2") == [
+        rt.AddToolOutput("call_2", '{"status":"already_decided"}')
+    ]
+
+
+def test_a_decision_before_there_is_a_model_needs_no_closing_line(new_call: Rehearse) -> None:
+    call = new_call(Script(greeting="Hello", greeting_line=CachedLine("Hello", (audio(1000),))))
+    call.feed(CallerStarted())
+    call.echo("a0.0.greeting")
+    effects = call.feed(tw.Dtmf("9"), after_ms=200)
+    assert effects == [tw.ClearPlayback(), tw.SendMark("t1.0.end")]
+    assert ended_with(call.echo("t1.0.end")) is not None
+
+
+def test_what_was_cut_off_by_a_decision_is_not_written_down_as_said(new_call: Rehearse) -> None:
+    words = "one two three four five six seven eight nine ten"
+    call = new_call(Script(greeting=words, greeting_line=CachedLine(words, (audio(1000),))))
+    call.feed(CallerStarted())
+    call.feed(ModelReady())
+    call.echo("a0.0.greeting")
+    call.feed(tw.Dtmf("9"), after_ms=300)
+    assert call.session.state.transcript.lines() == [("assistant", "one two three …")]
+
+
+def test_a_call_that_is_handed_over_ends_with_the_reason(talking_call: Rehearse) -> None:
+    assert ended_with(talking_call().feed(HandoverRequested("shutdown"))) == AssistantFailed(
+        "shutdown"
+    )
+
+
+def test_a_decided_call_that_is_handed_over_keeps_its_decision(talking_call: Rehearse) -> None:
+    call = closing_asked(talking_call())
+    terminal = call.marks_of(call.feed(HandoverRequested("shutdown")))
+    assert ended_with(call.echo(*terminal)) == Resolved("{}")
