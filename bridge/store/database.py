@@ -71,7 +71,7 @@ class Database:
 
     async def close(self) -> None:
         for task in self._running:
-            task.cancel()
+            self._abandon(task)
         if self._running:
             await asyncio.wait(self._running, timeout=WITHIN_S)
         await self._engine.dispose()
@@ -109,12 +109,19 @@ class Database:
         try:
             done, _ = await asyncio.wait({task}, timeout=within_s)
         except asyncio.CancelledError:
-            task.cancel()
+            self._abandon(task)
             raise
         if not done:
-            task.cancel()
+            self._abandon(task)
             raise trouble.met("slow")
         return _result(task, trouble)
+
+    def _abandon(self, task: asyncio.Task[Any]) -> None:
+        """Nobody waits for it any more. SQLite's thread cannot be interrupted: it ends by itself,
+        and its connection stays sound. PostgreSQL's connection is given up.
+        """
+        if not self.is_sqlite:
+            task.cancel()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from bridge.store.tables import data_keys, facts
 
 OPENED_WITHIN_S = 30.0
 """Another process may be migrating."""
+OPENING_TRIES = 5
+BETWEEN_TRIES_S = 0.2
 NUMBER_KEY = "number_key"
 _PROOF = "readable"
 
@@ -52,10 +55,7 @@ async def open_store(
     try:
         if database.is_sqlite:
             _make_folder(Path(address.database or ""))
-        number_key = await database.write(
-            lambda connection: _prepare(connection, cipher, clock()),
-            within_s=OPENED_WITHIN_S,
-        )
+        number_key = await _prepared(database, cipher, clock)
     except LedgerUnavailableError as error:
         await database.close()
         fault = f"DATABASE_URL {shown(address)} cannot be used: {_explained(error)}"
@@ -64,6 +64,25 @@ async def open_store(
         await database.close()
         raise
     return Store(database, cipher, NumberHash(number_key))
+
+
+async def _prepared(database: Database, cipher: DataCipher, clock: Callable[[], float]) -> bytes:
+    """Gives the key of number look-ups.
+
+    Tried again while the database is locked: another process may be migrating it, and SQLite does
+    not wait by itself for the one that turns a new file's log on.
+    """
+    tries = 1
+    while True:
+        try:
+            return await database.write(
+                lambda connection: _prepare(connection, cipher, clock()), within_s=OPENED_WITHIN_S
+            )
+        except LedgerUnavailableError as error:
+            if error.reason != "locked" or tries == OPENING_TRIES:
+                raise
+        tries += 1
+        await asyncio.sleep(BETWEEN_TRIES_S)
 
 
 def _make_folder(file: Path) -> None:
@@ -82,7 +101,6 @@ def _explained(error: LedgerUnavailableError) -> str:
 
 
 def _prepare(connection: Connection, cipher: DataCipher, now: float) -> bytes:
-    """Gives the key of number look-ups."""
     migrate(connection)
     _check_keys(connection, cipher, now)
     return _number_key(connection, cipher)

@@ -7,7 +7,7 @@ import itertools
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -43,7 +43,7 @@ class ManualClock:
 
 DATABASES = ("sqlite", "postgresql")
 StoreMaker: TypeAlias = Callable[[ManualClock], AbstractAsyncContextManager[Store]]
-FreshUrl: TypeAlias = Callable[[], str]
+FreshUrl: TypeAlias = Callable[[], Awaitable[str]]
 
 
 @pytest.fixture(scope="session")
@@ -61,21 +61,17 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 @pytest.fixture(scope="session")
 def worker_database(postgres: PostgresServer) -> str:
     """This worker's own database on it: its address."""
-    return create_database(postgres)
+    return asyncio.run(create_database(postgres))
 
 
-def create_database(server: PostgresServer) -> str:
+async def create_database(server: PostgresServer) -> str:
     """A new and empty one: its address."""
     name = f"triage_{uuid.uuid4().hex}"
-
-    async def create() -> None:
-        engine = create_async_engine(
-            database_url(server.url()), isolation_level="AUTOCOMMIT", poolclass=NullPool
-        )
-        async with engine.connect() as connection:
-            await connection.exec_driver_sql(f"CREATE DATABASE {name}")
-
-    asyncio.run(create())
+    engine = create_async_engine(
+        database_url(server.url()), isolation_level="AUTOCOMMIT", poolclass=NullPool
+    )
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql(f"CREATE DATABASE {name}")
     return server.url(name)
 
 
@@ -100,10 +96,16 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def fresh_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> FreshUrl:
     """Gives the address of a database that never was used, nor migrated."""
-    if database_kind == "sqlite":
-        return lambda: f"sqlite:///{tmp_path / uuid.uuid4().hex}.db"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return lambda: create_database(server)
+    server: PostgresServer | None = None
+    if database_kind == "postgresql":
+        server = request.getfixturevalue("postgres")
+
+    async def make() -> str:
+        if server is not None:
+            return await create_database(server)
+        return f"sqlite:///{tmp_path / uuid.uuid4().hex}.db"
+
+    return make
 
 
 @pytest.fixture
