@@ -7,9 +7,9 @@ import os
 import socket
 
 import click
-import uvloop
 
 from bridge.config import Settings
+from bridge.eventloop import new_event_loop
 from bridge.logs import configure_logs
 from bridge.openfiles import ensure_open_files
 from bridge.origin import Origin
@@ -39,7 +39,7 @@ def command(host: str, port: int, insecure_local: bool) -> None:
     listening = _bind(host, port)
     with listening:
         settings = settings.bound_to(listening.getsockname()[1])
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(settings, listening))
 
 

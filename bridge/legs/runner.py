@@ -8,6 +8,8 @@ connecting, look-ups and the ending are tasks, and all of them belong to ``run``
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -15,7 +17,6 @@ from typing import Any, Protocol, cast
 
 import structlog
 
-from audiocodecs import base64_length
 from bridge.call import effects as fx
 from bridge.call.events import (
     CallerLegClosed,
@@ -31,11 +32,11 @@ from bridge.call.limits import CallLimits
 from bridge.call.session import CallSession
 from bridge.call.state import Script
 from bridge.call.triage import TriageDesk
-from bridge.call.turns import AudioClock, TurnClock
+from bridge.call.turns import TurnClock
+from bridge.legs.caller_audio import CallerAudio, Send
 from bridge.legs.caller_leg import CallerLeg
 from bridge.legs.model_leg import ModelLeg, ModelUnavailableError
 from bridge.legs.pool import ModelPool
-from bridge.legs.sockets import TEXT
 from bridge.protocol import realtime as rt
 from bridge.protocol import twilio_stream as tw
 from bridge.store.ledger import CallOpening, StoredDecision
@@ -44,14 +45,10 @@ from dispatch.outcome import Outcome
 
 _log = structlog.get_logger("bridge.call")
 
-HELD_FRAMES = 300
-"""Six seconds of caller audio are kept while the model cannot take it; then the oldest go."""
 STALLED_S = 10.0
 """A leg that stays over its write limit for so long ends the call."""
 EARLY_EVENTS = 32
 """Messages between ``start`` and admission, which takes milliseconds."""
-FRAME_CHARS = 216
-"""Base64 characters of a usual 160-byte frame."""
 
 Observer = Callable[[float, fx.Note], None]
 
@@ -81,15 +78,6 @@ class Admission:
     pool: ModelPool
 
 
-@dataclass(slots=True)
-class Counters:
-    """What went past without an event."""
-
-    frames_in: int = 0
-    frames_dropped: int = 0
-    audio_out: int = 0
-
-
 class Call:
     """Owner of everything that belongs to one call; ``run`` returns when nothing of it is left."""
 
@@ -97,27 +85,26 @@ class Call:
         self, leg: CallerLeg, start: tw.Start, hands: Hands, observer: Observer | None
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._clock = self._loop.time
+        # The loop's own base, but exact: uvloop's time stands still within a callback.
+        self._clock = time.monotonic
         self._leg = leg
         self.start = start
         self.started_at = self._clock()
         self._hands = hands
         self._observer = observer
-        self.counters = Counters()
         self.admission: Admission | None = None
         self.session: CallSession | None = None
         self.outcome: Outcome | None = None
         self.decision: StoredDecision | None = None
         self.model_closed_at: float | None = None
         self.stream_closed_at: float | None = None
-        self._audio = AudioClock()
+        self.audio = CallerAudio()
+        self.caller_audio = self.audio.push
         self._model: ModelLeg | None = None
-        self._append: Callable[..., None] | None = None
-        """Sends to the model; None while audio has to be held back."""
-        self._send_to_model: Callable[..., None] | None = None
-        self._held: deque[str] = deque(maxlen=HELD_FRAMES)
+        self._send_to_model: Send
         self._early: deque[Event] = deque(maxlen=EARLY_EVENTS)
         self._over = asyncio.Event()
+        self._stream_over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stall_timers: dict[str, asyncio.TimerHandle] = {}
@@ -131,37 +118,28 @@ class Call:
         }
         self.log = _log.bind(call_sid=start.call_sid)
 
-    # --- the caller's audio: nothing but this happens 50 times a second ------------------------
-
-    def caller_audio(self, payload: str) -> None:
-        audio = self._audio
-        audio.last_frame_at = self._clock()
-        self.counters.frames_in += 1
-        if self._append is None:
-            if len(self._held) == HELD_FRAMES:
-                self.counters.frames_dropped += 1
-            self._held.append(payload)
-            return
-        audio.appended_ms += (
-            tw.FRAME_MS
-            if len(payload) == FRAME_CHARS
-            else base64_length(payload) // tw.BYTES_PER_MS
-        )
-        self._append(TEXT, rt.encode_append(payload))
-
     # --- everything else -----------------------------------------------------------------------
 
     def caller_message(self, message: tw.Message) -> None:
+        if isinstance(message, tw.Stop):
+            self._stream_over.set()
         if isinstance(message, tw.Mark | tw.Dtmf | tw.Stop):
             self.feed(message)
 
     def caller_closed(self, reason: str) -> None:
         self.stream_closed_at = self.stream_closed_at or self._clock()
+        self._stream_over.set()
         self.feed(CallerLegClosed(reason))
         self._over.set()
 
     def caller_paused(self, paused: bool) -> None:
         self._watch_stall("caller", paused)
+
+    async def stream_over(self, within_s: float) -> None:
+        """Wait until Twilio has ended the stream, or so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._stream_over.wait()
 
     def decided(self, decision: StoredDecision) -> None:
         """What stands for this call, whoever wrote it first."""
@@ -208,7 +186,6 @@ class Call:
         self.feed(TimePassed())
 
     def _play(self, effect: tw.PlayAudio) -> None:
-        self.counters.audio_out += 1
         self._leg.play(effect.payload)
 
     def _note(self, note: fx.Note) -> None:
@@ -224,6 +201,9 @@ class Call:
 
     def _end(self, effect: fx.EndCall) -> None:
         self.outcome = effect.outcome
+        if self._model is not None:
+            self.audio.hold()
+            self._model.close()  # while the decision is being written nobody needs it
         self._over.set()
 
     # --- life ----------------------------------------------------------------------------------
@@ -240,7 +220,7 @@ class Call:
         finally:
             self._stop_tasks()
             self._arm(None)
-            self._close_legs()
+            await self._close_legs()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _begin(self, admission: Admission) -> None:
@@ -248,7 +228,7 @@ class Call:
             admission.desk,
             admission.script,
             admission.limits,
-            TurnClock(admission.vad_silence_ms, self._audio),
+            TurnClock(admission.vad_silence_ms, self.audio),
         )
         self.feed(CallerStarted())
         while self._early:
@@ -267,33 +247,22 @@ class Call:
             self.feed(ModelLegClosed(error.reason))
 
     def _bind(self, leg: ModelLeg) -> None:
-        transport = leg.bind(self.feed, self._model_closed, self._model_paused)
+        self._send_to_model = leg.bind(self.feed, self._model_closed, self._model_paused).send
         self._model = leg
-        self._append = self._send_to_model = transport.send
         self.feed(ModelReady())
-        self._release_held()
-
-    def _release_held(self) -> None:
-        """The caller's first words, spoken while the model was being reached."""
-        held, self._held = self._held, deque(maxlen=HELD_FRAMES)
-        last_frame_at = self._audio.last_frame_at
-        for payload in held:
-            self.caller_audio(payload)
-        self.counters.frames_in -= len(held)
-        self._audio.last_frame_at = last_frame_at
+        self.audio.flow(self._send_to_model)
 
     def _model_closed(self, reason: str) -> None:
-        self._append = None
+        self.audio.hold()
         self.model_closed_at = self._clock()
         self.feed(ModelLegClosed(reason))
 
     def _model_paused(self, paused: bool) -> None:
         """Back-pressure: hold caller audio, oldest dropped first; control messages still go."""
         if paused:
-            self._append = None
+            self.audio.hold()
         elif self._model is not None and not self._model.closed:
-            self._append = self._send_to_model
-            self._release_held()
+            self.audio.flow(self._send_to_model)
         self._watch_stall("model", paused)
 
     def _watch_stall(self, leg: str, paused: bool) -> None:
@@ -322,11 +291,27 @@ class Call:
             timer.cancel()
         self._stall_timers.clear()
 
-    def _close_legs(self) -> None:
-        """The model first: nobody pays for both ends of a moved call."""
+    async def _close_legs(self) -> None:
+        """The model first, and gone before the call moves: nobody pays for both ends of it."""
         self._append = None
-        if self._model is not None:
-            self._model.close()
-            self.model_closed_at = self._model.closed_at
-        self.stream_closed_at = self.stream_closed_at or self._clock()
-        self._leg.close()
+        try:
+            if self._model is not None:
+                self._model.close()
+                await self._model.wait_closed()
+                self.model_closed_at = self.model_closed_at or self._clock()
+        finally:
+            self.stream_closed_at = self.stream_closed_at or self._clock()
+            self._leg.close()
+            await self._leg.wait_closed()
+
+    @property
+    def overlap_ms(self) -> float | None:
+        """How long the model's socket outlived Twilio's stream: billed at both ends.
+
+        None while either is open, 0.0 for a call that had no model.
+        """
+        if self.stream_closed_at is None:
+            return None
+        if self.model_closed_at is None:
+            return None if self._model is not None else 0.0
+        return round(max(0.0, self.model_closed_at - self.stream_closed_at) * 1000, 3)
