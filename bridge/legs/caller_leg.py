@@ -9,18 +9,22 @@ import orjson
 from picows import WSCloseCode, WSFrame, WSListener, WSTransport
 
 from bridge.errors import RemoteProtocolError
+from bridge.legs.closing import Closing, peers_fault
 from bridge.legs.fragments import Fragments
-from bridge.legs.sockets import BINARY, CLOSE, CONTINUATION, TEXT
+from bridge.legs.sockets import BINARY, CLOSE, CONTINUATION, HIGH_WATER_BYTES, TEXT
 from bridge.protocol import twilio_stream as tw
 from bridge.protocol.unhandled import UnhandledCounter
 
 CLOSE_CODES = {
     "bad_json": WSCloseCode.INVALID_TEXT,
     "binary_frame": WSCloseCode.UNSUPPORTED_DATA,
+    "ledger_unavailable": WSCloseCode.TRY_AGAIN_LATER,
     "message_too_big": WSCloseCode.MESSAGE_TOO_BIG,
-    "overloaded": WSCloseCode.TRY_AGAIN_LATER,
+    "shutdown": WSCloseCode.GOING_AWAY,
 }
 """Everything else that a peer does wrong is a policy violation (1008)."""
+ANSWER_S = 2.0
+"""Twilio has so long to answer our close. Nobody waits for it: the call moves on meanwhile."""
 
 
 class CallerSide(Protocol):
@@ -62,7 +66,7 @@ class CallerLeg(WSListener):
         self.stream_sid = ""
         self.skipped = 0
         """Messages that were faulty and cost only themselves."""
-        self.closed = False
+        self._closing = Closing(ANSWER_S)
 
     # --- out ---------------------------------------------------------------------------------
 
@@ -80,25 +84,30 @@ class CallerLeg(WSListener):
 
     def close(self, reason: str = "") -> None:
         """End the stream: Twilio goes on with the action or the next verb. Harmless when closed."""
-        if self.transport is None or self.closed:
+        if self.transport is None:
+            self._closing.over()
             return
-        self.closed = True
+        if self._closing.begun:
+            return
         code = CLOSE_CODES.get(reason, WSCloseCode.POLICY_VIOLATION) if reason else WSCloseCode.OK
-        self.transport.send_close(code, reason.encode())
-        self.transport.disconnect()
+        self._closing.begin(self.transport, code, reason)
+
+    async def wait_closed(self) -> None:
+        """Until the socket is gone; after ``close`` that is a matter of seconds at most."""
+        await self._closing.wait()
 
     # --- picows ------------------------------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
+        transport.underlying_transport.set_write_buffer_limits(HIGH_WATER_BYTES)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
         if kind is CLOSE:
-            transport.send_close(WSCloseCode.OK)
-            transport.disconnect()
+            self._closing.peer_closed(transport)
             return
-        if self.closed or kind not in (TEXT, CONTINUATION, BINARY):
+        if transport.is_close_frame_sent or kind not in (TEXT, CONTINUATION, BINARY):
             return
         try:
             whole = self._fragments.whole(frame)
@@ -118,9 +127,13 @@ class CallerLeg(WSListener):
             self._refuse(error)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self.closed = True
         self.transport = None
         self._audio = None
+        self._closing.over()
+        fault = None if self._closing.begun else peers_fault(transport)
+        if fault is not None:
+            self._fault = fault.reason
+            self._on_fault(self, fault)
         self._on_gone(self)
         side, self._side = self._side, None
         if side is not None:

@@ -13,15 +13,33 @@ from dataclasses import dataclass
 
 import orjson
 import structlog
-from picows import WSCloseCode, WSError, WSFrame, WSListener, WSTransport
+from picows import (
+    WSCloseCode,
+    WSError,
+    WSFrame,
+    WSHandshakeError,
+    WSListener,
+    WSTransport,
+)
 
 from bridge.errors import RemoteProtocolError, TriageBridgeError
+from bridge.legs.closing import Closing, received_code
 from bridge.legs.fragments import Fragments
-from bridge.legs.sockets import BINARY, CLOSE, CONTINUATION, TEXT, connect_model
+from bridge.legs.sockets import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    HIGH_WATER_BYTES,
+    TEXT,
+    connect_model,
+)
 from bridge.protocol import realtime as rt
 from bridge.protocol.unhandled import UnhandledCounter
 
 _log = structlog.get_logger("bridge.model")
+
+ANSWER_S = 0.5
+"""The server has so long to answer our close: the caller's stream waits for it, in silence."""
 
 
 class ModelUnavailableError(TriageBridgeError):
@@ -60,9 +78,10 @@ class ModelLeg(WSListener):
         self._owner: Callable[[rt.ServerEvent], None] | None = None
         self._on_closed: Callable[[str], None] | None = None
         self._on_pause: Callable[[bool], None] | None = None
+        self._closing = Closing(ANSWER_S)
         self.opened_at = asyncio.get_running_loop().time()
         self.closed = False
-        self.closed_at: float | None = None
+        """Nothing is sent or taken any more; the socket itself may take a moment to go."""
         self.last_error: rt.ServerError | None = None
 
     # --- life --------------------------------------------------------------------------------
@@ -86,7 +105,7 @@ class ModelLeg(WSListener):
             raise ModelUnavailableError("model_timeout") from None
         except (OSError, WSError) as error:
             self.close()
-            raise ModelUnavailableError("model_unreachable", type(error).__name__) from None
+            raise ModelUnavailableError("model_unreachable", _why(error)) from None
         except BaseException:
             self.close()
             raise
@@ -117,15 +136,18 @@ class ModelLeg(WSListener):
     def close(self) -> None:
         """Close the socket; no event comes after this. Harmless when closed."""
         self._owner = self._on_closed = self._on_pause = None
-        if self._transport is not None and not self.closed:
-            self._transport.send_close(WSCloseCode.OK)
-            self._transport.disconnect()
+        if self._transport is None:
+            self._closing.over()
+        elif not self._closing.begun:
+            self._closing.begin(self._transport, WSCloseCode.OK)
         self._mark_closed()
 
+    async def wait_closed(self) -> None:
+        """Until the socket is gone; after ``close`` that is a moment."""
+        await self._closing.wait()
+
     def _mark_closed(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self.closed_at = asyncio.get_running_loop().time()
+        self.closed = True
         if not self._configured.done():
             self._configured.cancel()
 
@@ -133,14 +155,14 @@ class ModelLeg(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        transport.underlying_transport.set_write_buffer_limits(HIGH_WATER_BYTES)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
         if kind is CLOSE:
-            transport.send_close(WSCloseCode.OK)
-            transport.disconnect()
+            self._closing.peer_closed(transport)
             return
-        if kind not in (TEXT, CONTINUATION, BINARY):
+        if self.closed or kind not in (TEXT, CONTINUATION, BINARY):
             return
         try:
             whole = self._fragments.whole(frame)
@@ -163,9 +185,8 @@ class ModelLeg(WSListener):
             self._unbound(event)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        handshake = transport.close_handshake
-        code = int(handshake.recv.code.value) if handshake and handshake.recv else 1006
-        reason = f"model_closed_{code}"
+        self._closing.over()
+        reason = f"model_closed_{received_code(transport)}"
         if self.last_error is not None and self.last_error.code:
             reason = self.last_error.code
         if not self._configured.done():
@@ -201,6 +222,13 @@ class ModelLeg(WSListener):
     def _failed(self, error: ModelUnavailableError) -> None:
         if not self._configured.done():
             self._configured.set_exception(error)
-        if self._transport is not None:
-            self._transport.send_close(WSCloseCode.OK)
-            self._transport.disconnect()
+        if self._transport is not None and not self._closing.begun:
+            self._closing.begin(self._transport, WSCloseCode.OK)
+        self._mark_closed()
+
+
+def _why(error: OSError | WSError) -> str:
+    """Names of ours and of the protocol only: what a peer wrote is not repeated."""
+    response = error.response if isinstance(error, WSHandshakeError) else None
+    status = "" if response is None else f" {int(response.status)}"
+    return f"{type(error).__name__}{status}"

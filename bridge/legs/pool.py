@@ -93,8 +93,11 @@ class ModelPool:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        while self._ready:
-            self._ready.pop().close()
+        legs, self._ready = self._ready, deque()
+        for leg in legs:
+            leg.close()
+        for leg in legs:
+            await leg.wait_closed()
 
     # --- the keeper --------------------------------------------------------------------------
 
@@ -132,14 +135,18 @@ class ModelPool:
             return
         self._failures += 1
         fault = faults[0]
-        if not isinstance(fault, ModelUnavailableError):
-            raise fault
-        if fault.reason != self.last_failure:
-            _log.warning("pool_connect_failed", reason=fault.reason, detail=str(fault)[:200])
-        self.last_failure = fault.reason
+        # Whatever it was, the pool goes on: a call that finds it empty connects by itself.
+        reason = type(fault).__name__
+        if isinstance(fault, ModelUnavailableError):
+            reason = fault.reason
+        if reason != self.last_failure:
+            _log.warning("pool_connect_failed", reason=reason, detail=str(fault)[:200])
+        self.last_failure = reason
 
     async def _make_ready(self) -> None:
         leg = await self.connect()
+        if leg.closed:  # between its configuration and now
+            raise ModelUnavailableError("model_closed")
         leg.watch(lambda reason: self._lost(leg))
         self._ready.append(leg)
 

@@ -31,6 +31,8 @@ READ_BUFFER_BYTES = 4096
 MODEL_MESSAGE_BYTES = 16 * 1024 * 1024
 HIGH_WATER_BYTES = 256 * 1024
 """A leg that has so much unsent is slow: caller audio is held back from then on."""
+PING_AFTER_S, PONG_WITHIN_S = 5, 5
+"""A model's server that sent nothing for so long is asked; one that is gone is noticed by then."""
 
 ListenerFactory = Callable[[WSUpgradeRequest], WSListener | WSUpgradeResponseWithListener | None]
 _log = logging.getLogger("picows.server")
@@ -103,8 +105,8 @@ async def connect_model(
             max_frame_size=MODEL_MESSAGE_BYTES,
             read_buffer_init_size=READ_BUFFER_BYTES,
             enable_auto_ping=True,
-            auto_ping_idle_timeout=10,
-            auto_ping_reply_timeout=10,
+            auto_ping_idle_timeout=PING_AFTER_S,
+            auto_ping_reply_timeout=PONG_WITHIN_S,
             disconnect_on_exception=False,
             max_redirects=0,
         )

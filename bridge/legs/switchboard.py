@@ -126,7 +126,8 @@ class Switchboard:
     async def close(self) -> None:
         """Stop everything at once; nothing of any call is left when this returns."""
         self._draining = True
-        for leg in list(self._waiting):
+        waiting = list(self._waiting)
+        for leg in waiting:
             leg.close("shutdown")
         tasks = list(self._calls.values())
         if self._line_maker is not None:
@@ -135,6 +136,7 @@ class Switchboard:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        await asyncio.gather(*(leg.wait_closed() for leg in waiting))
 
     # --- sockets that come in --------------------------------------------------------------------
 
@@ -152,7 +154,7 @@ class Switchboard:
             return WSUpgradeResponseWithListener(response, None)
         leg = CallerLeg(self._started, self._fault, self._unhandled, self._gone)
         loop = asyncio.get_running_loop()
-        self._waiting[leg] = loop.call_later(START_WITHIN_S, leg.close, "start_timeout")
+        self._waiting[leg] = loop.call_later(START_WITHIN_S, self._never_started, leg)
         return leg
 
     def _refusal(self, path: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
@@ -160,9 +162,14 @@ class Switchboard:
         if reason is not None:
             return 403, reason
         busy = self.not_ready()
-        if len(self._waiting) >= self._settings.limits.max_calls:
+        if self.live_calls + len(self._waiting) >= self._settings.limits.max_calls:
             busy.append("too_many_waiting")
         return (503, busy[0]) if busy else None
+
+    def _never_started(self, leg: CallerLeg) -> None:
+        self._forget_waiting(leg)
+        _log.warning("stream_refused", reason="start_timeout")
+        leg.close("start_timeout")
 
     def _started(self, leg: CallerLeg, start: tw.Start) -> CallerSide:
         self._forget_waiting(leg)
