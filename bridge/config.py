@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from bridge.call.limits import CallLimits
 from bridge.origin import Origin
+from bridge.outward_settings import OutwardSettings
 from bridge.protocol.realtime_session import SessionSettings
 
 DefaultEntry: TypeAlias = Literal["number", "studio"]
@@ -138,6 +139,7 @@ class Settings:
     web: WebSettings
     log: LogSettings
     triage: TriageSettings
+    outward: OutwardSettings
 
     @classmethod
     def from_env(
@@ -167,4 +169,5 @@ class Settings:
     def secrets(self) -> tuple[SecretStr, ...]:
         """Everything that must never be shown."""
         single = (self.openai.api_key, self.twilio.api_secret)
-        return (*self.twilio.auth_tokens, *(secret for secret in single if secret is not None))
+        known = (secret for secret in single if secret is not None)
+        return (*self.twilio.auth_tokens, *known, *self.outward.secrets)

@@ -25,6 +25,7 @@ from bridge.config import (
 from bridge.environment import Environment, shown
 from bridge.errors import ConfigurationError
 from bridge.origin import Origin, is_loopback, split_url
+from bridge.outward_settings import outward_settings
 from bridge.protocol.realtime_session import (
     DEFAULT_MODEL,
     Eagerness,
@@ -74,6 +75,7 @@ def read_settings(
             format=env.choice("LOG_FORMAT", ("json", "console"), "json"),
         ),
         triage=_triage(env),
+        outward=outward_settings(env, environ),
     )
     if env.faults:
         raise ConfigurationError(env.faults)

@@ -82,6 +82,6 @@ def _size(value: object) -> int:
 
 
 def dumped(value: object) -> str:
-    """JSON on one line, in its own letters; halves of characters, which no wire takes, become "?"."""
+    """JSON on one line, in its own letters; half characters, which no wire takes, become "?"."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace").decode()

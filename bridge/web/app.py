@@ -15,11 +15,14 @@ from starlette.routing import Route
 from bridge.config import Settings
 from bridge.store.ledger import Ledger
 from bridge.web.after import After
+from bridge.web.context import ContextLookup
+from bridge.web.handover import Handover, Place
 from bridge.web.status import Status
 from bridge.web.switchboard import Switchboard
 from bridge.web.today import TodaysFlow
 from bridge.web.voice import Voice
 from bridge.web.webhook import Reception, RejectedError, Webhook, flow_in
+from dispatch.twiml import hang_up
 
 log = structlog.get_logger("bridge.web")
 
@@ -27,6 +30,8 @@ DEFAULT_TENANT = "default"
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 Handler: TypeAlias = Callable[[Request, Webhook], Awaitable[Response]]
+Fallback: TypeAlias = Callable[[Request, str], Response]
+"""Answers a request that came to nothing, given the reason."""
 
 
 def one_tenant(_called_number: str) -> str:
@@ -41,14 +46,17 @@ def build_app(
     *,
     clock: Callable[[], float],
     tenant_of: Callable[[str], str | None] = one_tenant,
+    effects_written: Callable[[], None] = lambda: None,
 ) -> Starlette:
     """``clock`` gives Unix seconds, ``tenant_of`` the tenant of a called number if it has one.
 
+    ``effects_written`` is called when side effects wait to be delivered.
     ``app.state.last_webhook_at`` is when Twilio was last heard of, 0.0 before that.
     """
     voice = Voice(settings, ledger, switchboard, clock, tenant_of)
     after = After(settings, ledger, clock)
     status = Status(ledger, clock)
+    context = ContextLookup(settings, ledger, clock)
     edge = Edge(settings, clock)
 
     async def answer_voice(_request: Request, webhook: Webhook) -> Response:
@@ -75,12 +83,54 @@ def build_app(
             Route("/after", edge.guard(answer_after), methods=["POST"]),
             Route("/after/{token}", edge.guard(answer_after), methods=["POST"]),
             Route("/status", edge.guard(take_status), methods=["POST"]),
+            *handover_routes(edge, Handover(settings, ledger, clock, effects_written)),
+            Route("/context/{call_sid}", context.answer, methods=["GET"]),
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
         ]
     )
     app.state.last_webhook_at = 0.0
     return app
+
+
+def handover_routes(edge: Edge, handover: Handover) -> list[Route]:
+    """What Twilio asks and reports while a call is handed over, and after."""
+
+    async def action(request: Request, webhook: Webhook) -> Response:
+        return twiml(await handover.action(webhook, Place.of(request)))
+
+    async def whisper(request: Request, _webhook: Webhook) -> Response:
+        return twiml(await handover.whisper(Place.of(request)))
+
+    async def accept(request: Request, webhook: Webhook) -> Response:
+        return twiml(await handover.accept(webhook, Place.of(request)))
+
+    async def recording(request: Request, webhook: Webhook) -> Response:
+        await handover.recording(webhook, Place.of(request))
+        return Response(status_code=204)
+
+    async def transcription(request: Request, webhook: Webhook) -> Response:
+        await handover.transcription(webhook, Place.of(request))
+        return Response(status_code=204)
+
+    endpoints = {
+        "action": edge.guard(action),
+        "whisper": edge.guard(whisper, otherwise=callee_hangs_up),
+        "accept": edge.guard(accept, otherwise=callee_hangs_up),
+        "recording": edge.guard(recording, otherwise=not_kept),
+        "transcription": edge.guard(transcription, otherwise=not_kept),
+    }
+    path = "/call/{call_sid}/{hop}/{step}/"
+    return [Route(path + name, endpoint, methods=["POST"]) for name, endpoint in endpoints.items()]
+
+
+def callee_hangs_up(_request: Request, _reason: str) -> Response:
+    """The callee's own leg ends; the caller's goes on with the Dial's action."""
+    return twiml(hang_up())
+
+
+def not_kept(_request: Request, reason: str) -> Response:
+    return PlainTextResponse(reason, status_code=500)
 
 
 class Edge:
@@ -92,7 +142,10 @@ class Edge:
         self._today = TodaysFlow(settings)
         self._answer_wait_s = settings.limits.answer_wait_s
 
-    def guard(self, handler: Handler) -> Endpoint:
+    def guard(self, handler: Handler, otherwise: Fallback | None = None) -> Endpoint:
+        """``otherwise`` answers where all fails; today's flow, unless something else is given."""
+        fall_back = otherwise or self._fall_back
+
         async def endpoint(request: Request) -> Response:
             try:
                 async with asyncio.timeout(self._answer_wait_s):
@@ -106,11 +159,11 @@ class Edge:
                 return Response(status_code=400)  # nobody reads it
             except TimeoutError:
                 log.error("webhook_too_slow", path=route_of(request))
-                return self._fall_back(request, "too_slow")
+                return fall_back(request, "too_slow")
             except Exception:
                 # The call's edge: whatever broke, the caller still has to arrive somewhere.
                 log.exception("webhook_failed", path=route_of(request))
-                return self._fall_back(request, "internal_error")
+                return fall_back(request, "internal_error")
 
         return endpoint
 
