@@ -15,14 +15,6 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _CLAUSE_END = re.compile(r"[.,;:!?…\n\u3002\u3001\uff0c\uff1f\uff01]+|\s[-\u2013\u2014]\s")
 _APOSTROPHE = re.compile("['\u2018\u2019\u02bc`\u00b4]")
 
-# Words that begin a new thought: what was negated before them is no longer.
-_CONNECTIVES = frozenset(
-    {"but", "however", "though", "although", "because", "and"}
-    | {"pero", "sino", "aunque", "porque", "y"}
-    | {"aber", "sondern", "doch", "weil", "und"}
-    | {"mais", "car", "parce", "et"}
-)
-
 # "no gas", "kein Notfall", "sans gaz": negate the noun that follows, with little in between.
 _DETERMINERS = frozenset(
     {"no", "without", "never", "sin", "ningun", "ninguna", "nunca"}
@@ -88,8 +80,6 @@ def negated(clause: Sequence[str], start: int, end: int | None = None) -> bool:
     for index in range(start - 1, max(start - 1 - _REACH, -1), -1):
         word = clause[index]
         between = clause[index + 1 : start]
-        if word in _CONNECTIVES:
-            return False
         if word in _DETERMINERS and all(one in _BETWEEN_DETERMINER for one in between):
             return True
         if word in _ADVERBS and all(one in _BETWEEN_ADVERB for one in between):

@@ -244,12 +244,15 @@ def test_old_turns_go_first_and_the_cut_is_marked(policy: TenantPolicy, call: Ma
 def test_what_workflows_route_by_outlasts_what_was_captured(
     policy: TenantPolicy, call: MakeCall
 ) -> None:
+    raw = policy.model_dump(by_alias=True)
+    raw["routes"]["on_call"]["attributes"] = {"skills": ["s" * 150]}
     outcome = RouteRequested(
-        "emergency", "Water everywhere.", 0.9, slots={"address": "x" * 300, "name": "Jo"}
+        "emergency", "Water everywhere.", 0.9, slots={"address": "x" * 100, "name": "Jo"}
     )
-    decision, envelope = sealed(outcome, call(parameters={"ivr_note": "y" * 300}), policy)
-    packed = json.loads(pack(decision, envelope, limit=600))
-    assert packed["skills"] == ["emergency"]
+    context = call(parameters={"ivr_note": "y" * 300})
+    decision, envelope = sealed(outcome, context, TenantPolicy.model_validate(raw))
+    packed = json.loads(pack(decision, envelope, limit=500))
+    assert packed["skills"] == ["s" * 150]
     assert not {"address", "ivr_note"} & packed.keys()
     assert packed["name"] == "Jo"
 

@@ -156,6 +156,16 @@ def test_after_two_refusals_the_call_goes_on_with_the_gap_named(
     assert requested.slots == {"name": "Rachel Kim"}
 
 
+def test_a_number_that_no_plan_knows_is_asked_again_and_then_taken_as_said(
+    policy: TenantPolicy, call: MakeCall
+) -> None:
+    arguments = without(slots={"name": "Rachel Kim", "callback": "415 155 0100"})
+    assert isinstance(check_route_call(arguments, policy, call(), TODAY), ToolFault)
+    requested = check_route_call(arguments, policy, call(), TODAY, Tries(faults=2))
+    assert isinstance(requested, RouteRequested)
+    assert (requested.slots["callback"], requested.missing) == ("+14151550100", ())
+
+
 def test_after_two_refusals_even_nonsense_moves_the_call(
     policy: TenantPolicy, call: MakeCall
 ) -> None:

@@ -20,6 +20,7 @@ ANY_TEXT = st.text(st.characters(codec=None), max_size=200)
         ("water in the basement", 12, "water in…"),
         ("water in the basement", 13, "water in the…"),
         ("water in the basement", 14, "water in the…"),
+        ("pipes burst in the wall", 19, "pipes burst in the…"),
         ("Wasserrohrbruch", 6, "Wasse…"),
         ("👍🏽👍🏽", 6, "👍🏽…"),
         ("cafe\u0301s", 5, "caf…"),
