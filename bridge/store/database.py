@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, event
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bridge.store.address import shown
-from bridge.store.failures import Trouble, reason_of
+from bridge.store.failures import Trouble, UnstorableError, is_unstorable, reason_of
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Database:
         self._troubles = {kind: Trouble(kind, shown(url)) for kind in ("read", "write")}
 
     async def read(self, work: Callable[[Connection], T], *, within_s: float = WITHIN_S) -> T:
-        """What ``work`` gives. Raises LedgerUnavailableError."""
+        """What ``work`` gives. Raises LedgerUnavailableError or UnstorableError."""
         return await self._bounded(self._read(work), within_s, self._troubles["read"])
 
     async def write(
@@ -148,15 +148,14 @@ class _FileWatch:
 
 
 def _result(task: asyncio.Task[T], trouble: Trouble) -> T:
+    """What the work gave, or why not: our own mistakes stay what they are."""
     try:
         result = task.result()
-    except (IntegrityError, DataError):
-        raise  # the database is well; what we asked for is not
-    except (SQLAlchemyError, OSError, TimeoutError, EOFError) as error:
-        raise trouble.met(reason_of(error)) from error
     except Exception as error:
-        # asyncpg's own errors come through bare where connecting fails.
-        if type(error).__module__.startswith("asyncpg"):
+        driver = isinstance(error, SQLAlchemyError) or type(error).__module__.startswith("asyncpg")
+        if isinstance(error, OverflowError) or (driver and is_unstorable(error)):
+            raise UnstorableError(type(error).__name__) from error
+        if driver or isinstance(error, OSError | EOFError):
             raise trouble.met(reason_of(error)) from error
         raise
     trouble.passed()

@@ -8,10 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 
 import structlog
+from sqlalchemy.exc import DataError, IntegrityError
 
+from bridge.errors import TriageBridgeError
 from bridge.store.ledger import LedgerUnavailableError
 
 log = structlog.get_logger("bridge.store")
+
+
+class UnstorableError(TriageBridgeError):
+    """The database does not take this value, now or later. Nothing was written."""
+
 
 CALM_S = 5.0
 """So long without a failure, and a trouble is over: one that comes and goes is told once."""
@@ -53,6 +60,16 @@ def reason_of(error: BaseException) -> str:
         if reason is not None:
             return reason
     return "failed"
+
+
+def is_unstorable(error: BaseException) -> bool:
+    """Whether the database is well and only refuses this value: too large, of no known call."""
+    return any(
+        isinstance(link, IntegrityError | DataError | OverflowError)
+        or type(link).__name__ == "DataError"  # asyncpg's, which SQLAlchemy takes for any other
+        or str(getattr(link, "sqlstate", "")).startswith(("22", "23"))
+        for link in _chain(error)
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -5,17 +5,20 @@ A leased effect is due again when its lease runs out, so that nothing is lost wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import structlog
 from sqlalchemy import Connection, Row, func, select, update
 
-from bridge.store.cipher import DataCipher
+from bridge.store.cipher import DataCipher, UnreadableDataError
 from bridge.store.dialect import insert_new
 from bridge.store.ledger import SideEffect
 from bridge.store.store import Store
 from bridge.store.tables import outbox
+
+log = structlog.get_logger("bridge.outbox")
 
 State: TypeAlias = Literal["pending", "done", "dead", "dropped"]
 
@@ -208,12 +211,12 @@ class Outbox:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        rows = connection.execute(due).all()
-        if rows:
+        claimed = list(self._readable(connection.execute(due).all()))
+        if claimed:
             # In doubt from here on: this process may die at any step of the attempt.
             connection.execute(
                 update(outbox)
-                .where(outbox.c.id.in_([row.id for row in rows]))
+                .where(outbox.c.id.in_([delivery.id for delivery in claimed]))
                 .values(
                     attempts=outbox.c.attempts + 1,
                     in_doubt=True,
@@ -221,7 +224,15 @@ class Outbox:
                     due_at=now + lease_s,
                 )
             )
-        return [self._delivery(row) for row in rows]
+        return claimed
+
+    def _readable(self, rows: Sequence[Row[Any]]) -> Iterator[Delivery]:
+        """While keys are rotated, another process may have written with one we do not hold yet."""
+        for row in rows:
+            try:
+                yield self._delivery(row)
+            except UnreadableDataError:
+                log.error("side_effect_unreadable", id=row.id, kind=row.kind)
 
     def _delivery(self, row: Row[Any]) -> Delivery:
         return Delivery(

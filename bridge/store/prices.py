@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import tomllib
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -62,7 +63,8 @@ class _PriceFile(_Strict):
     prices: tuple[PriceList, ...] = Field(min_length=1)
 
 
-class Cost(_Strict):
+@dataclass(frozen=True, slots=True)
+class Cost:
     """US dollars; None where something in it has no known price."""
 
     prices_from: dt.date | None = None

@@ -8,10 +8,10 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Table, select
-from sqlalchemy.exc import DataError, IntegrityError
 
 from bridge.store.database import Database
 from bridge.store.dialect import insert_new, insert_or_replace
+from bridge.store.ledger import LedgerUnavailableError
 from bridge.store.tables import calls, status_events, timeline, turns, usage
 
 log = structlog.get_logger("bridge.store")
@@ -39,7 +39,10 @@ class RecordWriter:
             unknown = await self._database.write(
                 lambda connection: _write(connection, entries), durable=False
             )
-        except (IntegrityError, DataError) as error:
+        except LedgerUnavailableError:
+            raise
+        except Exception as error:
+            # The row's edge: whatever is wrong with one, the others are written.
             await self._split(entries, error)
             return
         if unknown:
