@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import random
 import secrets
 import signal
 import socket
@@ -17,6 +18,7 @@ from starlette.applications import Starlette
 
 from bridge.config import Settings
 from bridge.legs.switchboard import Switchboard
+from bridge.outward import Outward
 from bridge.settling import Settler
 from bridge.store.memory import MemoryLedger
 from bridge.tenants import tenants_of
@@ -38,13 +40,18 @@ GC_THRESHOLD = (50_000, 50, 50)
 class Parts:
     switchboard: Switchboard
     app: Starlette
+    outward: Outward
 
 
 def assemble(settings: Settings) -> Parts:
-    """Everything but the sockets. Raises ConfigurationError for faulty triage files."""
+    """Everything but the sockets, inside a running loop.
+
+    Raises ConfigurationError for faulty triage files.
+    """
     tenants = tenants_of(settings)
+    outward = Outward(settings, tenants, random.Random())  # noqa: S311 - jitter
     ledger = MemoryLedger(time.time, lambda: secrets.token_urlsafe(TOKEN_BYTES))
-    settler = Settler(settings, ledger, time.time)
+    settler = Settler(settings, ledger, time.time, lookups=outward.lookups, rest=outward.rest)
     switchboard = Switchboard(settings, tenants, ledger, upgrade_gate(settings), settler)
 
     def tenant_of(called_number: str) -> str | None:
@@ -52,7 +59,7 @@ def assemble(settings: Settings) -> Parts:
         return None if tenant is None else tenant.name
 
     app = build_app(settings, ledger, switchboard, clock=time.time, tenant_of=tenant_of)
-    return Parts(switchboard, app)
+    return Parts(switchboard, app, outward)
 
 
 class StopRequests:
@@ -107,6 +114,7 @@ async def serve(
         finally:
             await parts.switchboard.close()
             server.stop()
+            await parts.outward.close()
     log.info("stopped")
 
 
