@@ -102,6 +102,9 @@ class Lines(Strict):
         default="Thank you for calling. How can I help you today?",
         description="Empty: the caller speaks first.",
     )
+    hold: Spoken = Field(
+        default="One moment please.", description="When an answer takes longer than usual."
+    )
     still_there: Spoken = "Are you still there?"
     apology: Spoken = "I am having trouble on my side. I am passing you on now."
     closing: Spoken = "One moment please."

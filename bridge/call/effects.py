@@ -20,6 +20,11 @@ class RunTool:
 
 
 @dataclass(frozen=True, slots=True)
+class ReconnectModel:
+    """Get another model session; answer with ``ModelReady`` or ``ModelLegClosed``."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndCall:
     """Write the decision for ``outcome``, close the model's socket, then Twilio's.
 
@@ -41,4 +46,6 @@ class Note:
     words: str | None = None
 
 
-Effect: TypeAlias = twilio_stream.Intent | realtime.Command | RunTool | EndCall | Note
+Effect: TypeAlias = (
+    twilio_stream.Intent | realtime.Command | RunTool | ReconnectModel | EndCall | Note
+)

@@ -36,7 +36,15 @@ class Ending:
         state.phase = Phase.CLOSING
         self._finish = finish
         state.timers.cancel(
-            "answer", "caller_silence", "decision", "digits", "model_ready", "retry", "stall"
+            "answer",
+            "caller_silence",
+            "decision",
+            "digits",
+            "hold",
+            "model_ready",
+            "reconnect",
+            "retry",
+            "stall",
         )
         state.responses.forget()
         decided: list[Effect] = [Note("decided", {"outcome": type(finish.outcome).__name__})]

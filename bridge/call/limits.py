@@ -11,8 +11,14 @@ class CallLimits:
 
     model_ready_s: float = 5.0
     """Caller on the line, no configured model session: give up."""
-    answer_s: float = 6.0
+    answer_s: float = 5.0
     """Caller stopped speaking, no audio and no tool call: ask again, then give up."""
+    hold_after_s: float = 2.5
+    """The caller waits for an answer and hears nothing: a cached line says that we are there."""
+    reconnect_s: float = 2.0
+    """The model is lost in the middle of a call: it must be back by then."""
+    max_reconnects: int = 2
+    """So often in one call; 0 gives a call up when its model is lost."""
     response_start_s: float = 5.0
     """We asked for a response and the server did not begin one."""
     retry_after_s: float = 1.0

@@ -21,6 +21,8 @@ class Opening:
     def __init__(self, state: CallState) -> None:
         self._state = state
         self._heard = 1.0
+        self.briefed = False
+        """A session of this call was told how it began."""
 
     def caller_started(self, now: float) -> list[Effect]:
         state, limits = self._state, self._state.limits
@@ -38,6 +40,7 @@ class Opening:
         return effects + self._brief_model(now) if state.model_ready else effects
 
     def model_ready(self, now: float) -> list[Effect]:
+        """The first session of the call."""
         state = self._state
         state.model_ready = True
         state.timers.cancel("model_ready")
@@ -65,11 +68,15 @@ class Opening:
         effects = self._state.voice.play_line(GREETING_ITEM, line)
         return [*effects, Note("greeting", {"cached": True}, line.text)]
 
+    def facts(self) -> list[Effect]:
+        """What every session of the call is told first."""
+        brief = self._state.script.brief
+        return [AddText("system", brief)] if brief else []
+
     def _brief_model(self, now: float) -> list[Effect]:
+        self.briefed = True
         script = self._state.script
-        effects: list[Effect] = []
-        if script.brief:
-            effects.append(AddText("system", script.brief))
+        effects = self.facts()
         if script.greeting_line is not None:
             if self._heard > 0:
                 said = heard_words(script.greeting_line.text, self._heard)

@@ -20,10 +20,13 @@ from bridge.call.events import (
     TimePassed,
     ToolFinished,
 )
+from bridge.call.hold import Hold
 from bridge.call.keypad import Keypad
 from bridge.call.limits import CallLimits
 from bridge.call.opening import Opening
+from bridge.call.recovery import Recovery
 from bridge.call.state import CallState, Phase, Script
+from bridge.call.timers import TimerName
 from bridge.call.tools import Tools
 from bridge.call.turns import Turn, TurnClock
 from bridge.call.voice import GREETING_ITEM
@@ -46,6 +49,8 @@ class CallSession:
         self._ending = Ending(self.state)
         self._tools = Tools(self.state, self._ending)
         self._watch = Watch(self.state, self._ending)
+        self._recovery = Recovery(self.state, self._ending)
+        self._hold = Hold(self.state)
         self._keypad = Keypad(self.state, self._ending, self._watch)
         self._spoken = ""
         self._tools_before = 0
@@ -63,6 +68,7 @@ class CallSession:
         effects = self._react(event, now)
         if not self.state.ended:
             self._ask_for_owed_response(effects, now)
+            self._hold.watch(now)
         return effects
 
     def _react(self, event: Event, now: float) -> list[Effect]:
@@ -99,7 +105,7 @@ class CallSession:
             case CallerStarted():
                 return self._opening.caller_started(now)
             case ModelReady():
-                return [*self._opening.model_ready(now), *self._keypad.model_ready(now)]
+                return self._model_ready(now)
             case tw.Dtmf(digit=digit):
                 return self._keypad.pressed(digit, now)
             case ToolFinished(call_id=call_id, output=output):
@@ -112,7 +118,7 @@ class CallSession:
                 # Without a stop the call itself may live: it will ask where to go.
                 return self._ending.end(AssistantFailed(reason), reason)
             case ModelLegClosed(reason=reason):
-                return self._model_gone(reason, now)
+                return self._recovery.model_gone(reason, now)
             case HandoverRequested(reason=reason):
                 return self._ending.give_up(reason, now)
             case rt.CallerTranscriptFailed(item_id=item_id, code=code):
@@ -280,19 +286,33 @@ class CallSession:
 
     # --- failing and waiting -----------------------------------------------------------------
 
-    def _model_gone(self, reason: str, now: float) -> list[Effect]:
-        self.state.model_ready = False
-        self.state.responses.lost()
-        return self._ending.give_up(reason, now)
+    def _model_ready(self, now: float) -> list[Effect]:
+        again = self._recovery.running and self._opening.briefed
+        self._recovery.succeeded()
+        if not again:
+            return [*self._opening.model_ready(now), *self._keypad.model_ready(now)]
+        self.state.model_ready = True
+        facts, said = self._opening.facts(), self._recovery.conversation_so_far(now)
+        return [*facts, *said, *self._keypad.model_ready(now)]
 
     def _time_passed(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for name in self.state.timers.take_due(now):
             if self.state.ended:
                 break
-            keys = name == "digits"
-            effects += self._keypad.complete(now) if keys else self._watch.due(name, now)
+            effects += self._timer(name, now)
         return effects
+
+    def _timer(self, name: TimerName, now: float) -> list[Effect]:
+        match name:
+            case "digits":
+                return self._keypad.complete(now)
+            case "hold":
+                return self._hold.due(now)
+            case "reconnect":
+                return self._recovery.failed(now)
+            case _:
+                return self._watch.due(name, now)
 
     def _ask_for_owed_response(self, effects: list[Effect], now: float) -> None:
         state = self.state

@@ -36,6 +36,7 @@ class Script:
     greeting: str = ""
     greeting_line: CachedLine | None = None
     apology_line: CachedLine | None = None
+    hold_line: CachedLine | None = None
     server_interrupts: bool = True
     """``interrupt_response``: the server cancels its response when the caller speaks."""
     server_answers: bool = True

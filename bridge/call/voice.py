@@ -12,8 +12,8 @@ from bridge.protocol.twilio_stream import ClearPlayback, PlayAudio, SendMark
 
 GREETING_ITEM = "greeting"
 LINE_ITEM = "line"
-LOCAL_ITEMS = frozenset({GREETING_ITEM, LINE_ITEM})
-"""Items whose audio came from our cache: the model has no audio of theirs to truncate."""
+LOCAL_ITEMS = (GREETING_ITEM, LINE_ITEM)
+"""Items (or how they begin) whose audio came from our cache: the model has none to truncate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class AssistantVoice:
         effects: list[Effect] = [ClearPlayback()] if self.playback.pending else []
         cuts = self.playback.interrupt(now)
         for cut in cuts:
-            if cut.item_id in LOCAL_ITEMS:
+            if cut.item_id.startswith(LOCAL_ITEMS):
                 continue
             # The server refuses to truncate an item to nothing; an item nobody heard is taken out.
             if cut.heard_ms == 0:

@@ -51,7 +51,8 @@ class Watch:
             self._state.timers.set("stall", now + self._state.limits.answer_s)
 
     def due(self, name: TimerName, now: float) -> list[Effect]:
-        """Deadline ``name`` came due. ``digits`` is the keypad's and not handled here."""
+        """Deadline ``name`` came due. The keypad's, the hold line's and
+        the recovery's own are not handled here."""
         match name:
             case "answer" | "response_start" | "stall":
                 return self._no_answer(now)
@@ -71,7 +72,7 @@ class Watch:
                 self._state.responses.owe(CreateResponse())
                 self._state.timers.set("answer", now + self._state.limits.answer_s)
                 return []
-            case "digits":
+            case "digits" | "hold" | "reconnect":
                 return []
             case _:
                 assert_never(name)

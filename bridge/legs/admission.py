@@ -118,10 +118,12 @@ class Admissions:
         voice, model = tenant.session.voice, tenant.session.model
         greeting = tenant.line("greeting", language)
         apology = tenant.line("apology", language)
+        hold = tenant.line("hold", language)
         return Script(
             greeting=greeting,
             greeting_line=self._lines.get(voice, model, greeting) if greeting else None,
             apology_line=self._lines.get(voice, model, apology) if apology else None,
+            hold_line=self._lines.get(voice, model, hold) if hold else None,
             server_interrupts=tenant.session.vad.interrupt_response,
             server_answers=tenant.session.vad.create_response,
             brief=brief,

@@ -113,6 +113,7 @@ class Call:
             tw.SendMark: lambda effect: leg.mark(effect.name),
             tw.ClearPlayback: lambda effect: leg.clear(),
             fx.RunTool: self._run_tool,
+            fx.ReconnectModel: self._reconnect,
             fx.EndCall: self._end,
             fx.Note: self._note,
         }
@@ -245,6 +246,10 @@ class Call:
         except ModelUnavailableError as error:
             self.log.warning("model_unavailable", reason=error.reason, detail=str(error)[:200])
             self.feed(ModelLegClosed(error.reason))
+
+    def _reconnect(self, effect: fx.ReconnectModel) -> None:
+        if self.admission is not None:
+            self._spawn(self._find_model(self.admission.pool))
 
     def _bind(self, leg: ModelLeg) -> None:
         self._send_to_model = leg.bind(self.feed, self._model_closed, self._model_paused).send

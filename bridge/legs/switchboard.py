@@ -102,6 +102,11 @@ class Switchboard:
     def live_calls(self) -> int:
         return len(self._calls)
 
+    @property
+    def warm_sessions(self) -> int:
+        """Model sessions that wait for a call, of all tenants together."""
+        return sum(pool.ready for pool in self._pools.values())
+
     def not_ready(self) -> list[str]:
         """Why no further call should be taken; empty: ready."""
         reasons = []

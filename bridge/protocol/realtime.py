@@ -57,10 +57,17 @@ from bridge.protocol.realtime_session import (
     accepts_reasoning,
     check_echo,
 )
-from bridge.protocol.realtime_state import SessionFailed, SessionPhase, SessionState, severity
+from bridge.protocol.realtime_state import (
+    FATAL_CODES,
+    SessionFailed,
+    SessionPhase,
+    SessionState,
+    severity,
+)
 
 __all__ = [
     "DEFAULT_MODEL",
+    "FATAL_CODES",
     "MAX_EVENT_BYTES",
     "UNUSED_EVENTS",
     "AddText",

@@ -41,7 +41,7 @@ _BENIGN_MESSAGES = (
     "expected at least 100ms",
 )
 _SESSION_OVER_CODES = frozenset({"session_expired"})
-_FATAL_CODES = frozenset(
+FATAL_CODES = frozenset(
     {
         "account_deactivated",
         "beta_api_shape_disabled",
@@ -69,7 +69,7 @@ def severity(error: ServerError) -> Severity:
         return "benign"
     if code in _SESSION_OVER_CODES:
         return "session_over"
-    if code in _FATAL_CODES:
+    if code in FATAL_CODES:
         return "fatal"
     if code in _CONFIGURATION_CODES or (error.param or "").startswith("session."):
         return "configuration"

@@ -122,7 +122,7 @@ def test_with_a_cached_apology_the_caller_hears_it_before_the_call_moves(
     new_call: Rehearse,
 ) -> None:
     apology = CachedLine("I am sorry.", (audio(500),))
-    call = new_call(Script(greeting=WORDS, apology_line=apology))
+    call = new_call(Script(greeting=WORDS, apology_line=apology), max_reconnects=0)
     call.feed(CallerStarted())
     assert call.feed(ModelLegClosed("model_unreachable")) == [
         tw.SendMark("a0.0.line"),

@@ -413,7 +413,7 @@ def test_a_lost_stream_is_the_assistants_failure_since_the_call_may_live(
 
 
 def test_a_lost_model_gives_the_call_up(talking_call: Rehearse) -> None:
-    outcome = ended_with(talking_call().feed(ModelLegClosed("model_closed_1011")))
+    outcome = ended_with(talking_call(max_reconnects=0).feed(ModelLegClosed("model_closed_1011")))
     assert outcome == AssistantFailed("model_closed_1011")
 
 
