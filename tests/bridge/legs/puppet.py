@@ -273,11 +273,14 @@ class PuppetModel:
 
 
 @contextlib.asynccontextmanager
-async def serve_puppet(configures: bool = True, **options: Any) -> AsyncIterator[PuppetModel]:
-    """``options`` are those of ``websockets.serve``."""
+async def serve_puppet(
+    configures: bool = True, compression: str | None = None
+) -> AsyncIterator[PuppetModel]:
+    """``compression``: "deflate" for a server that would agree to it."""
     model = PuppetModel(configures)
-    chosen = {"compression": None, "close_timeout": 1, **options}
-    async with serve(model.handle, "127.0.0.1", 0, **chosen) as server:
+    async with serve(
+        model.handle, "127.0.0.1", 0, compression=compression, close_timeout=1
+    ) as server:
         model.server = server
         model.port = server.sockets[0].getsockname()[1]
         yield model

@@ -157,15 +157,23 @@ class ServedBridge:
 
     async def idle(self) -> None:
         """Until no call runs."""
+        await self._until(lambda: self.switchboard.live_calls == 0)
+
+    async def pool_ready(self, count: int) -> None:
+        """Until so many model sessions are ready."""
+        await self._until(lambda: self.switchboard.warm_sessions == count)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        # Nobody tells of these; they are looked at as a health page would.
         async with asyncio.timeout(WAIT_S):
-            while self.switchboard.live_calls:
+            while not condition():
                 await asyncio.sleep(0.005)
 
 
 def settings_for(
     model_url: str, port: int, limits: Mapping[str, float], environ: Mapping[str, str]
 ) -> Settings:
-    env = ENVIRON | {"REALTIME_URL": model_url} | environ
+    env = ENVIRON | {"REALTIME_URL": model_url} | dict(environ)
     settings = Settings.from_env(env, port=port)
     changed: dict[str, Any] = dict(limits)
     return replace(settings, call=replace(settings.call, **changed))
