@@ -62,12 +62,13 @@ async def send_mail(settings: MailSettings, mail: Mail) -> str:
         hostname=settings.host,
         port=settings.port,
         use_tls=settings.encryption == "tls",
-        start_tls=settings.encryption == "starttls",
+        start_tls=False,
         timeout=_ANSWER_WITHIN_S,
     )
     try:
         async with asyncio.timeout(SEND_WITHIN_S):
             await client.connect()
+            await _encrypt(client, settings)
             await _log_in(client, settings)
             sent = True
             await client.send_message(message)
@@ -76,14 +77,23 @@ async def send_mail(settings: MailSettings, mail: Mail) -> str:
         raise _refusal(max(codes, default=500)) from None
     except aiosmtplib.SMTPResponseException as refused:
         raise _refusal(refused.code) from None
-    except aiosmtplib.SMTPNotSupported:
-        raise MailError("SMTP server lacks what SMTP_URL asks for", for_good=True) from None
+    except aiosmtplib.SMTPNotSupported as lacking:
+        raise MailError(f"SMTP server cannot take it: {lacking.message}", for_good=True) from None
     except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
         what = f"SMTP server did not answer ({type(error).__name__})"
         raise MailError(what, in_doubt=sent) from None
     finally:
         await _leave(client)
     return str(message["Message-ID"])
+
+
+async def _encrypt(client: aiosmtplib.SMTP, settings: MailSettings) -> None:
+    if settings.encryption != "starttls":
+        return
+    await client.ehlo()
+    if not client.supports_extension("starttls"):
+        raise MailError("SMTP server offers no encryption", for_good=True)
+    await client.starttls()
 
 
 async def _log_in(client: aiosmtplib.SMTP, settings: MailSettings) -> None:

@@ -241,6 +241,7 @@ class TwilioRest:
 
 
 def _not_before(moment: object, since: dt.datetime) -> bool:
+    """Of what the package could not read it gives the text."""
     if not isinstance(moment, dt.datetime):
         return False
     aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

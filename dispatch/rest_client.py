@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -170,8 +171,22 @@ async def _sent(operation: str, send: Send[_Result], client: Client) -> _Result:
     except TwilioRestException as fault:
         _judged(operation, fault.status, fault.code)
     except (TwilioException, ValueError, KeyError, TypeError) as fault:
+        _judge_page(operation, fault)
         what = f"was answered with nonsense ({type(fault).__name__})"
         raise InDoubtError(operation, what) from None
+
+
+def _judge_page(operation: str, fault: Exception) -> None:
+    """Of a list the package raises an error without a status, the answer behind its message."""
+    answer = next((part for part in fault.args if isinstance(part, Response)), None)
+    if answer is None or answer.status_code < 300:
+        return
+    try:
+        body = json.loads(answer.text)
+    except ValueError:
+        body = None
+    code = body.get("code") if isinstance(body, dict) else None
+    _judged(operation, answer.status_code, code)
 
 
 def _judged(operation: str, status: object, code: object) -> NoReturn:

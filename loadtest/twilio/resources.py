@@ -16,9 +16,10 @@ from loadtest.twilio.directory import CallRecord, Execution, Message
 from loadtest.twilio.leg import Goto, HungUp, Inline
 from loadtest.twilio.rest_schema import Form
 from loadtest.twilio.taskrouter import BadAttributesError, Task, parse_attributes
+from loadtest.twilio.webhooks import Method
 
 if TYPE_CHECKING:
-    from loadtest.twilio.call import Exchange
+    from loadtest.twilio.call import CallLeg, Exchange
 
 MAX_TWIML_CHARACTERS = 4000
 MAX_MESSAGE_CHARACTERS = 1600
@@ -93,9 +94,16 @@ def update_call(exchange: Exchange, request: Request) -> Json:
     elif twiml is not None:
         record.leg.update(Inline(twiml.encode()))
     elif url is not None:
-        method = request.get("Method")
-        record.leg.update(Goto(url, "GET" if method == "GET" else "POST", purpose="update"))
+        _redirect(record.leg, url, request)
     return call_json(exchange, record)
+
+
+def _redirect(leg: CallLeg, url: str, request: Request) -> None:
+    """Twilio heeds the callbacks of an update only together with Url."""
+    leg.fallback_url = request.get("FallbackUrl") or leg.fallback_url
+    leg.status_callback = request.get("StatusCallback") or leg.status_callback
+    method: Method = "GET" if request.get("Method") == "GET" else "POST"
+    leg.update(Goto(url, method, purpose="update"))
 
 
 def _call(exchange: Exchange, request: Request) -> CallRecord:
@@ -259,8 +267,8 @@ def task_json(exchange: Exchange, task: Task) -> Json:
         "reason": task.reason or None,
         "task_channel_unique_name": task.channel,
         "age": int((datetime.now(UTC) - task.created).total_seconds()),
-        "date_created": task.created.isoformat(),
-        "date_updated": task.created.isoformat(),
+        "date_created": _iso(task.created),
+        "date_updated": _iso(task.created),
         "url": url,
         "links": {},
     }
@@ -324,7 +332,7 @@ def execution_json(exchange: Exchange, execution: Execution) -> Json:
         "contact_sid": execution.contact_sid,
         "context": {},
         "status": execution.status,
-        "date_created": execution.created.isoformat(),
+        "date_created": _iso(execution.created),
         "date_updated": None,
         "url": base,
         "links": {},
@@ -409,6 +417,11 @@ def message_json(exchange: Exchange, message: Message) -> Json:
 
 def not_found(path: str) -> RestError:
     return RestError(404, 20404, f"The requested resource {path} was not found")
+
+
+def _iso(moment: datetime) -> str:
+    """As TaskRouter and Studio write it; the SDK reads nothing else."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def listing(key: str, found: list[Json]) -> Json:
