@@ -16,6 +16,8 @@ from .session import RealtimeSession
 MAX_UNSENT_BYTES = 16 * 1024 * 1024
 """A client that leaves this much unread is cut off, so that one slow reader costs only itself."""
 CLOSE_TIMEOUT_S = 2.0
+MAX_MESSAGE_BYTES = 24 * 1024 * 1024
+"""An append of 15 MiB as base64 and its JSON fit in."""
 _CLOSE_CODES: dict[Cut, tuple[int, str]] = {
     "1001": (1001, "going away"),
     "1011": (1011, "internal error"),
@@ -47,6 +49,10 @@ class Connection(WSListener):
     def open(self) -> bool:
         return self._transport is not None
 
+    @property
+    def _closing(self) -> bool:
+        return self._close_sent is not None or self._close_received is not None
+
     # --- from picows ----------------------------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -67,7 +73,9 @@ class Connection(WSListener):
                 self._parts = bytearray(frame.get_payload_as_memoryview())
         elif kind == WSMsgType.CONTINUATION and self._parts is not None:
             self._parts += frame.get_payload_as_memoryview()
-            if frame.fin:
+            if len(self._parts) > MAX_MESSAGE_BYTES:
+                self.close(1009, "message too big")
+            elif frame.fin:
                 whole, self._parts = bytes(self._parts), None
                 self.session.receive(whole)
         elif kind == WSMsgType.CLOSE:
@@ -83,10 +91,12 @@ class Connection(WSListener):
         self._closed(self)
 
     def _client_closed(self, transport: WSTransport, frame: WSFrame) -> None:
-        (code,) = struct.unpack_from("!H", frame.get_payload_as_bytes() + b"\x03\xed")
-        self._close_received = (code, frame.get_close_reason() or "")
+        payload = frame.get_payload_as_bytes()
         if self._close_sent is None:
-            transport.send_close(frame.get_close_code(), frame.get_close_message())
+            transport.send(WSMsgType.CLOSE, payload)
+        # A close without a code counts as 1005 (RFC 6455, 7.1.5).
+        code = int.from_bytes(payload[:2], "big") if payload else 1005
+        self._close_received = (code, payload[2:].decode("utf-8", "replace"))
         transport.disconnect()
 
     def _ending(self) -> Ending:
@@ -109,7 +119,7 @@ class Connection(WSListener):
 
     def close(self, code: int, reason: str) -> None:
         """The closing handshake from this side."""
-        if self._transport is None or self._close_sent is not None:
+        if self._transport is None or self._closing:
             return
         self._close_sent = (code, reason)
         # By hand: picows' own close takes only the registered codes, not 3000 or 4000.
@@ -140,7 +150,7 @@ class Connection(WSListener):
 
     def _send(self, kind: WSMsgType, payload: bytes) -> None:
         transport = self._transport
-        if transport is None or self._silent or self._close_sent is not None:
+        if transport is None or self._silent or self._closing:
             return
         transport.send(kind, payload)
         if transport.underlying_transport.get_write_buffer_size() > MAX_UNSENT_BYTES:

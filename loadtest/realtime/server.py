@@ -16,7 +16,7 @@ from picows import WSListener, WSUpgradeRequest, ws_create_server
 from . import admission
 from .admission import Rejection
 from .callbook import CallBook, KnownCall
-from .connection import CLOSE_TIMEOUT_S, Connection
+from .connection import CLOSE_TIMEOUT_S, MAX_MESSAGE_BYTES, Connection
 from .controls import SessionControls
 from .conversation import Conversation
 from .faults import NO_FAULTS, FaultPlan
@@ -33,8 +33,6 @@ from .stage import Stage, Timers
 
 SESSION_TTL_S = 3600.0
 BACKLOG = 4096
-MAX_FRAME_BYTES = 24 * 1024 * 1024
-"""An append of 15 MiB as base64 and its JSON fit in."""
 
 ScenarioChoice: TypeAlias = str | Scenario | Callable[[int], str | Scenario]
 """For all sessions, or by the number of the connection (from 0)."""
@@ -129,7 +127,7 @@ class SimulatedRealtime:
             0 if delay_ms else wanted,
             ssl=self._tls,
             backlog=BACKLOG,
-            max_frame_size=MAX_FRAME_BYTES,
+            max_frame_size=MAX_MESSAGE_BYTES,
         )
         self._port = self._server.sockets[0].getsockname()[1]
         if delay_ms:

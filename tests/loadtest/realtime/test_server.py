@@ -72,6 +72,16 @@ async def test_closing_ends_open_sessions_with_1001() -> None:
     assert server.connections.open == 0
 
 
+@pytest.mark.parametrize("code", [1000, 1001, 4321])
+async def test_the_close_of_a_client_is_answered_and_noted(code: int) -> None:
+    async with SimulatedRealtime(INSTANT) as server, connected(server) as client:
+        await client.configure()
+        await client.socket.close(code, "enough")
+        ending = await (await server.session()).wait_closed()
+    assert client.socket.close_code == code
+    assert (ending.by, ending.code, ending.reason) == ("client", code, "enough")
+
+
 async def test_a_client_that_does_not_close_does_not_hold_the_server_up() -> None:
     async with SimulatedRealtime(INSTANT) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
