@@ -20,6 +20,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
+demo: $(STAMP) ## four calls through the whole system, no keys, no network (REALTIME=openai: the real model)
+	$(BIN)/triage-bridge demo $(if $(REALTIME),--realtime $(REALTIME))
+
 test: check ## every check, then every test
 	$(BIN)/python -m pytest -n 4
 
