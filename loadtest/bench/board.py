@@ -53,7 +53,7 @@ def _nothing(_: int) -> None:
 @dataclass(slots=True)
 class Board:
     plan: TurnPlan
-    timed_every: int = 5
+    timed_every: int = 8
     """Every n-th call's frames are timed; faults are found on every call."""
     gauges: Gauges = field(default_factory=Gauges)
     calls: dict[int, CallState] = field(default_factory=dict)

@@ -122,6 +122,24 @@ class Run:
         }
 
 
+def cpu_at_equal_calls(runs: Sequence[Run]) -> dict[int, dict[str, float]]:
+    """CPU µs a caller frame by calls and system, medians, where every run measured those calls.
+
+    A frame gets cheaper as calls grow, for everybody: only equal numbers of calls compare.
+    """
+    found: dict[int, dict[str, list[float]]] = {}
+    for run in runs:
+        for level in run.levels:
+            by_system = found.setdefault(level.seen.calls, {})
+            by_system.setdefault(run.system, []).append(level.cpu_us_per_frame)
+    systems = {run.system for run in runs}
+    return {
+        calls: {system: round(median(values), 3) for system, values in by_system.items()}
+        for calls, by_system in sorted(found.items())
+        if by_system.keys() == systems
+    }
+
+
 def medians(rows: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
     """Median of each figure over the rows that have it."""
     found: dict[str, float | None] = {}

@@ -14,7 +14,14 @@ import orjson
 from rich.table import Table
 
 from loadtest.bench.bench import BenchPlan
-from loadtest.bench.figures import UPLINK_P99_LIMIT_MS, Level, Run, medians, ratio_of
+from loadtest.bench.figures import (
+    UPLINK_P99_LIMIT_MS,
+    Level,
+    Run,
+    cpu_at_equal_calls,
+    medians,
+    ratio_of,
+)
 from loadtest.bench.system import BRIDGE, YARDSTICK, Seats
 
 _ROWS = (
@@ -90,7 +97,7 @@ def table(runs: Sequence[Run]) -> Table:
     """A column for each system, and bridge / yardstick beside them."""
     systems = _systems(runs)
     ratio = ratios(runs)
-    compared = any(value is not None for value in ratio.values())
+    compared = {BRIDGE, YARDSTICK} <= set(systems)
     made = Table(title="Median (least to most) over runs, with what the system adds to both legs")
     made.add_column("")
     for system in systems:
@@ -100,6 +107,10 @@ def table(runs: Sequence[Run]) -> Table:
     for says, name, decimals in _ROWS:
         cells = [_cell([run for run in runs if run.system == s], name, decimals) for s in systems]
         made.add_row(says, *cells, *([_shown(ratio.get(name), 2)] if compared else []))
+    for calls, us in cpu_at_equal_calls(runs).items():
+        cells = [_shown(us[system], 1) for system in systems]
+        beside = [_shown(us[BRIDGE] / us[YARDSTICK], 2)] if compared else []
+        made.add_row(f"CPU at {calls} calls, µs a caller frame", *cells, *beside)
     return made
 
 
@@ -127,6 +138,9 @@ def write_json(path: Path, plan: BenchPlan, conditions: Conditions, runs: Sequen
         "conditions": asdict(conditions),
         "plan": {**asdict(plan), "environment": sorted(plan.environment)},
         "medians": by_system,
+        "cpu_us_per_frame_at_equal_calls": {
+            str(calls): us for calls, us in cpu_at_equal_calls(runs).items()
+        },
         "ratios_bridge_to_yardstick": ratios(runs),
         "runs": [run.to_json() for run in runs],
     }

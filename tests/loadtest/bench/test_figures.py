@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from loadtest.bench.bench import BenchPlan
-from loadtest.bench.figures import Level, Run, medians, ratio_of
+from loadtest.bench.figures import Level, Run, cpu_at_equal_calls, medians, ratio_of
 from loadtest.bench.gauges import RigLevel, Spread
-from loadtest.bench.report import Conditions, write_json
+from loadtest.bench.report import Conditions, table, write_json
 from loadtest.bench.sequence import Faults
 from loadtest.bench.system import Seats
 
@@ -110,6 +110,22 @@ def test_ratios_are_of_neighbouring_runs() -> None:
     runs = [run("bridge", 20), run("websockets", 40), run("websockets", 100), run("bridge", 30)]
     assert ratio_of(runs, "bridge", "websockets", "cpu_us_per_frame") == 0.4
     assert ratio_of(runs, "bridge", "picows", "cpu_us_per_frame") is None
+
+
+def test_cpu_is_compared_at_numbers_of_calls_that_every_system_had() -> None:
+    runs = [Run("bridge", 0, (LEVEL, BAD)), Run("websockets", 0, (LEVEL,))]
+    assert cpu_at_equal_calls(runs) == {100: {"bridge": 40.0, "websockets": 40.0}}
+
+
+def test_the_table_has_a_column_for_each_system_and_one_for_their_ratio() -> None:
+    runs = [Run("bridge", 40_960, (LEVEL,)), Run("websockets", 40_960, (LEVEL,))]
+    assert [str(column.header) for column in table(runs).columns] == [
+        "",
+        "bridge",
+        "websockets",
+        "bridge / websockets",
+    ]
+    assert [str(column.header) for column in table(runs[:1]).columns] == ["", "bridge"]
 
 
 def test_everything_measured_is_in_the_json(tmp_path: Path) -> None:
