@@ -37,8 +37,11 @@ MAX_WAITING = 500
 class Database:
     """Owns its connections and the tasks that use them; ``close`` ends both."""
 
-    def __init__(self, url: URL, *, pool_size: int = POOL_SIZE) -> None:
+    def __init__(
+        self, url: URL, *, pool_size: int = POOL_SIZE, max_waiting: int = MAX_WAITING
+    ) -> None:
         self.url = url
+        self._max_waiting = max_waiting
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url, pool_size)
         self._file = _FileWatch(Path(url.database or "")) if self.is_sqlite else None
@@ -97,7 +100,7 @@ class Database:
 
     async def _bounded(self, work: Coroutine[Any, Any, T], within_s: float, trouble: Trouble) -> T:
         """A task of its own: a database that hangs keeps the task, never the one who asked."""
-        if len(self._running) >= MAX_WAITING:
+        if len(self._running) >= self._max_waiting:
             work.close()
             raise trouble.met("overloaded")
         if self._file is not None and self._file.is_gone():
@@ -114,7 +117,10 @@ class Database:
         if not done:
             self._abandon(task)
             raise trouble.met("slow")
-        return _result(task, trouble)
+        result = _result(task, trouble)
+        if self._file is not None:
+            self._file.used()
+        return result
 
     def _abandon(self, task: asyncio.Task[Any]) -> None:
         """Nobody waits for it any more. SQLite's thread cannot be interrupted: it ends by itself,
@@ -134,17 +140,22 @@ class _FileWatch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, int] | None = None
+        self._known: tuple[int, int] | None = None
+
+    def used(self) -> None:
+        """It was read or written: this is the one."""
+        if self._known is None:
+            self._known = self._identity()
 
     def is_gone(self) -> bool:
+        return self._known is not None and self._identity() != self._known
+
+    def _identity(self) -> tuple[int, int] | None:
         try:
             stat = os.stat(self._path)
         except OSError:
-            return self._seen is not None
-        now = (stat.st_dev, stat.st_ino)
-        if self._seen is None:
-            self._seen = now
-        return self._seen != now
+            return None
+        return (stat.st_dev, stat.st_ino)
 
 
 def _result(task: asyncio.Task[T], trouble: Trouble) -> T:
