@@ -38,7 +38,7 @@ def fit_json(value: object, limit: int) -> tuple[object, bool]:
     cut. ``limit`` is at least 20."""
     if _size(value) <= limit:
         return value, False
-    for shape in _SHAPES:
+    for shape in () if isinstance(value, str) else _SHAPES:
         kept = _reduced(value, shape)
         if _size(kept) <= limit:
             return kept, True
@@ -62,8 +62,8 @@ def _reduced(value: object, shape: _Shape) -> object:
 
 
 def _as_text(value: object, limit: int) -> str:
-    """The beginning of its JSON as a text; quotes and backslashes count twice in there."""
-    text = dumped(value)
+    """The beginning of a text, or of the value's JSON; quotes and backslashes count twice there."""
+    text = value if isinstance(value, str) else dumped(value)
     for room in _halves(limit - 2):
         kept = cut(text, room)
         if _size(kept) <= limit:

@@ -159,7 +159,7 @@ async def service(answer: Answer) -> AsyncIterator[Service]:
         await runner.cleanup()
 
 
-def says(body: str | bytes, status: int = 200, **headers: str) -> Answer:
+def says(body: str | bytes, status: int = 200, headers: Mapping[str, str] = {}) -> Answer:
     """A service that always answers the same."""
 
     async def answer(_request: web.Request) -> web.StreamResponse:
