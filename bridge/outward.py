@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import random
 
+import structlog
 from pydantic import SecretStr
 
-from bridge.config import Settings
+from bridge.config import Settings, TwilioSettings
 from bridge.errors import ConfigurationError
+from bridge.outward_settings import OutwardSettings
 from bridge.tenants import Tenants
 from dispatch.lookup_client import LookupClient
 from dispatch.rest import TwilioRest
 from dispatch.rest_client import RestClient, RestSettings
+from dispatch.routes import CallbackTaskRoute, PageRoute, StudioExecutionRoute
+
+log = structlog.get_logger("bridge.outward")
 
 
 class Outward:
     """Made inside a running loop; ``close`` when nothing uses it any more.
 
-    Raises ConfigurationError for a look-up whose secret is not in the environment.
+    Raises ConfigurationError for a look-up whose secret is not in the environment, and for a route
+    that could tell nobody; in development (``--insecure-local``) such routes are only logged.
     """
 
     def __init__(self, settings: Settings, tenants: Tenants, rng: random.Random) -> None:
         secrets = lookup_secrets(settings, tenants)
-        credentials = rest_settings(settings)
+        faults = unusable_routes(settings, tenants)
+        if faults and not settings.web.insecure_local:
+            raise ConfigurationError(faults)
+        for fault in faults:
+            log.warning("route_unusable", fault=fault)
+        credentials = rest_settings(settings.twilio, settings.outward)
         self._rest = None if credentials is None else RestClient(credentials, rng)
         self.rest = None if self._rest is None else TwilioRest(self._rest)
         self.lookups = LookupClient(secrets)
@@ -33,9 +44,8 @@ class Outward:
             await self._rest.close()
 
 
-def rest_settings(settings: Settings) -> RestSettings | None:
+def rest_settings(twilio: TwilioSettings, outward: OutwardSettings) -> RestSettings | None:
     """None without credentials, which only ``--insecure-local`` allows. A key is preferred."""
-    twilio, outward = settings.twilio, settings.outward
     if twilio.account_sid is None:
         return None
     if twilio.api_key is not None and twilio.api_secret is not None:
@@ -47,6 +57,22 @@ def rest_settings(settings: Settings) -> RestSettings | None:
     return RestSettings(
         twilio.account_sid, username, password, outward.rest_url, outward.region, outward.edge
     )
+
+
+def unusable_routes(settings: Settings, tenants: Tenants) -> list[str]:
+    """Routes that tell somebody something by a way that is not set up."""
+    rest = rest_settings(settings.twilio, settings.outward) is not None
+    mail = settings.outward.mail is not None
+    faults: list[str] = []
+    for tenant in tenants.all:
+        for name, route in tenant.policy.routes.items():
+            where = f"tenant {tenant.name}: routes.{name}"
+            by_rest = isinstance(route, CallbackTaskRoute | StudioExecutionRoute)
+            if not rest and (by_rest or (isinstance(route, PageRoute) and route.sms)):
+                faults.append(f"{where} needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
+            if not mail and isinstance(route, PageRoute) and route.email:
+                faults.append(f"{where} sends e-mail, but SMTP_URL and SMTP_FROM are not set")
+    return faults
 
 
 def lookup_secrets(settings: Settings, tenants: Tenants) -> dict[str, SecretStr]:

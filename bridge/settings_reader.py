@@ -54,7 +54,7 @@ def read_settings(
     openai = _openai(env, insecure_local)
     settings = Settings(
         openai=openai,
-        twilio=_twilio(env, insecure_local),
+        twilio=twilio_settings(env, insecure_local),
         today=_today(env, insecure_local),
         greeting=_greeting(env, openai.url),
         pool=PoolSettings(
@@ -177,7 +177,8 @@ def _transcription(env: Environment) -> Transcription | None:
     return Transcription(model, language)
 
 
-def _twilio(env: Environment, insecure_local: bool) -> TwilioSettings:
+def twilio_settings(env: Environment, insecure_local: bool) -> TwilioSettings:
+    """One branch of the settings; with ``insecure_local`` nothing has to be there."""
     settings = TwilioSettings(
         account_sid=env.matching(
             "TWILIO_ACCOUNT_SID", SID_OF_ACCOUNT, "AC and 32 hexadecimal digits"

@@ -94,7 +94,7 @@ def load_folder(path: Path) -> Tenants:
     """
     loaded: list[LoadedPolicy] = []
     errors: list[Finding] = []
-    for file in _files(path):
+    for file in files_in(path):
         try:
             loaded.append(load(file))
         except TriageFileError as error:
@@ -114,7 +114,7 @@ def check_folder(path: Path) -> list[Finding]:
     """Errors and warnings of every file, and between them."""
     loaded: list[LoadedPolicy] = []
     findings: list[Finding] = []
-    for file in _files(path):
+    for file in files_in(path):
         policy, found = _read(file)
         findings.extend(found)
         if policy is not None:
@@ -260,7 +260,8 @@ def _sound(adapter: TypeAdapter[_Model], value: object) -> _Model | None:
 # --- several files --------------------------------------------------------------------------
 
 
-def _files(path: Path) -> list[Path]:
+def files_in(path: Path) -> list[Path]:
+    """The triage files that ``path`` stands for: those of a folder, or the one it names."""
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.glob("*.toml") if file.is_file())

@@ -1,0 +1,116 @@
+"""``triage-bridge check``: every mistake in a triage file, with its line, before calls meet it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from bridge.environment import Environment
+from bridge.errors import ConfigurationError
+from bridge.outward import rest_settings
+from bridge.outward_settings import outward_settings
+from bridge.settings_reader import twilio_settings
+from dispatch.online import ask_twilio
+from dispatch.policy import TenantPolicy
+from dispatch.positions import Positions
+from dispatch.rest import TwilioRest
+from dispatch.rest_client import RestClient, RestSettings
+from dispatch.triagefile import (
+    Finding,
+    TriageFileError,
+    check_file,
+    check_folder,
+    files_in,
+    load,
+)
+
+FAULTY = 1
+
+
+@click.command("check")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Also ask Twilio whether flows, workflows and task channels exist and filters match.",
+)
+@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+def command(path: Path, online: bool, strict: bool) -> None:
+    """Find the mistakes of a triage file, or of a folder with one for each tenant.
+
+    Exit status 1 if there are errors. With --online the credentials come from the environment
+    (TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or TWILIO_API_KEY with TWILIO_API_SECRET).
+    """
+    findings = check_folder(path) if path.is_dir() else check_file(path)
+    if online:
+        findings += _online(path, os.environ)
+    for finding in findings:
+        click.echo(str(finding))
+    errors = sum(finding.severity == "error" for finding in findings)
+    warnings = len(findings) - errors
+    click.echo(_summary(errors, warnings))
+    if errors or (strict and warnings):
+        raise SystemExit(FAULTY)
+
+
+def _summary(errors: int, warnings: int) -> str:
+    if not errors and not warnings:
+        return "no mistakes found"
+    return f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _online(path: Path, environ: Mapping[str, str]) -> list[Finding]:
+    """Of the files that are sound. Raises ConfigurationError without credentials."""
+    env = Environment(environ)
+    credentials = rest_settings(twilio_settings(env, True), outward_settings(env, environ))
+    if env.faults:
+        raise ConfigurationError(env.faults)
+    if credentials is None:
+        raise ConfigurationError(
+            ["--online needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN (or an API key)"]
+        )
+    sound: dict[Path, TenantPolicy] = {}
+    for file in files_in(path):
+        try:
+            sound[file] = load(file).policy
+        except TriageFileError:
+            continue  # its faults are told already
+    return [*_unset_secrets(sound, env), *asyncio.run(_ask(sound, credentials))]
+
+
+async def _ask(policies: Mapping[Path, TenantPolicy], settings: RestSettings) -> list[Finding]:
+    client = RestClient(settings, random.Random())  # noqa: S311 - jitter
+    findings: list[Finding] = []
+    try:
+        for file, policy in policies.items():
+            positions = Positions(file.read_text(encoding="utf-8-sig"))
+            async for found in ask_twilio(policy, TwilioRest(client)):
+                where, text = found.fault
+                field = ".".join(map(str, where))
+                line = positions.line(where)
+                findings.append(Finding(str(file), line, field, found.severity, text))
+    finally:
+        await client.close()
+    return findings
+
+
+def _unset_secrets(policies: Mapping[Path, TenantPolicy], env: Environment) -> list[Finding]:
+    """Look-ups whose secret is not in this environment, where they may not be meant to be used."""
+    findings: list[Finding] = []
+    for file, policy in policies.items():
+        positions = Positions(file.read_text(encoding="utf-8-sig"))
+        for index, tool in enumerate(policy.tools):
+            if tool.secret_env is not None and not env.has(tool.secret_env):
+                line = positions.line(("tool", index, "secret_env"))
+                field, text = f"tool[{tool.name}].secret_env", f"{tool.secret_env} is not set here"
+                findings.append(Finding(str(file), line, field, "warning", text))
+    return findings
