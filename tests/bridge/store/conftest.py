@@ -21,6 +21,7 @@ from bridge.store.ledger import CallOpening, Ledger, StoredDecision
 from bridge.store.memory import MemoryLedger
 from bridge.store.sql_ledger import SqlLedger
 from bridge.store.store import Store, open_store
+from bridge.store.stores import Stores, TenantLedgers
 from bridge.store.tables import data_keys, facts, metadata
 from tests import postgres_server
 from tests.postgres_server import PostgresMissingError, PostgresServer
@@ -157,7 +158,7 @@ def empty(connection: Connection) -> None:
 # --- ledgers ----------------------------------------------------------------------------------
 
 LedgerMaker: TypeAlias = Callable[[ManualClock], AbstractAsyncContextManager[Ledger]]
-MAKERS = ("memory", *DATABASES)
+MAKERS = ("memory", *DATABASES, "two databases")
 
 
 def counted_tokens() -> Callable[[], str]:
@@ -170,10 +171,23 @@ async def memory_ledger(clock: ManualClock) -> AsyncIterator[Ledger]:
     yield MemoryLedger(clock, counted_tokens())
 
 
+def two_databases(make_store: StoreMaker) -> LedgerMaker:
+    """A ledger over two stores, where tenant ``default`` lives in the second one."""
+
+    @asynccontextmanager
+    async def make(clock: ManualClock) -> AsyncIterator[Ledger]:
+        async with make_store(clock) as first, make_store(clock) as second:
+            yield TenantLedgers(Stores(first, {"default": second}), clock, counted_tokens())
+
+    return make
+
+
 @pytest.fixture(params=MAKERS)
 def make_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> LedgerMaker:
     if request.param == "memory":
         return memory_ledger
+    if request.param == "two databases":
+        return two_databases(store_maker("sqlite", request, tmp_path))
     make_store = store_maker(request.param, request, tmp_path)
 
     @asynccontextmanager

@@ -196,7 +196,9 @@ STEPS = st.one_of(
 
 
 @given(steps=st.lists(STEPS, max_size=40))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
+)
 async def test_whatever_happens_tokens_are_used_once_and_decisions_never_change(
     steps: list[tuple[str, int, Any]],
     make_ledger: LedgerMaker,
