@@ -56,12 +56,12 @@ def _system_names(_: click.Context, __: click.Parameter, text: str) -> tuple[str
 @click.option("--runs", type=click.IntRange(1, 20), default=3, help="Medians are over these.")
 @click.option("--systems", default=f"{BRIDGE},{YARDSTICK}", callback=_system_names)
 @click.option("--with-picows", is_flag=True, help="Measure the bare picows relay as well.")
-@click.option("--levels", default="100,300", callback=_numbers, help="Calls measured for all.")
+@click.option("--levels", default="150", callback=_numbers, help="Calls measured for all.")
 @click.option(
     "--steps",
     "search_steps",
     type=click.IntRange(0, 10),
-    default=4,
+    default=3,
     help="Levels to find the most calls.",
 )
 @click.option(

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.1
 _LOG_TAIL_BYTES = 2_000
 _FIFO_PRIORITY = 1
+_CPUCLOCK_SCHED = 2
+"""Linux: the clock of all CPU time of a process, as clock_getcpuclockid(3) makes its number."""
 
 SYSTEMS: Mapping[str, tuple[str, ...]] = {
     "bridge": ("bridge", "serve", "--insecure-local"),
@@ -186,11 +189,9 @@ class System:
 
     def read(self) -> Reading:
         """CPU time of all its threads and its resident memory."""
-        home = Path("/proc") / str(self.check_alive())
-        cpu_ns = sum(
-            int((task / "schedstat").read_text().split()[0]) for task in (home / "task").iterdir()
-        )
-        pages = int((home / "statm").read_text().split()[1])
+        process_id = self.check_alive()
+        cpu_ns = time.clock_gettime_ns(~process_id << 3 | _CPUCLOCK_SCHED)
+        pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
         return Reading(cpu_ns, pages * resource.getpagesize() // 1024)
 
     def stop(self) -> None:
