@@ -69,6 +69,11 @@ class InterruptStep(_Model):
     max_ms: int = Field(default=20_000, gt=0)
 
 
+class StreamStep(_Model):
+    do: Literal["wait_for_stream"]
+    max_ms: int = Field(default=10_000, gt=0)
+
+
 class PressStep(_Model):
     do: Literal["press"]
     digits: str = Field(pattern=r"^[0-9*#A-D]+$")
@@ -89,6 +94,7 @@ StepModel: TypeAlias = Annotated[
     | WaitStep
     | SilenceStep
     | InterruptStep
+    | StreamStep
     | PressStep
     | HangUpStep
     | StayStep,
@@ -207,6 +213,8 @@ def _steps(step: StepModel, sounds: _Sounds) -> Iterable[script.Step]:
             return (script.WaitUntilAssistantSilent(after_ms, max_ms),)
         case InterruptStep(ms=ms, max_ms=max_ms):
             return (script.InterruptAfterMs(ms, max_ms),)
+        case StreamStep(max_ms=max_ms):
+            return (script.WaitForStream(max_ms),)
         case PressStep(digits=digits):
             return (script.Press(digits),)
         case HangUpStep():

@@ -34,12 +34,13 @@ from loadtest.twilio.script import (
     Speak,
     StayOnLine,
     Step,
+    WaitForStream,
     WaitMs,
     WaitUntilAssistantSilent,
 )
 from loadtest.twilio.settings import PhoneNumber, Settings
 from loadtest.twilio.signature import Signing
-from loadtest.twilio.stream import StreamEnd, StreamReport
+from loadtest.twilio.stream_report import StreamEnd, StreamReport
 from loadtest.twilio.timeline import CallEvent, Observer
 from loadtest.twilio.webhooks import Answer, WebhookCall
 
@@ -89,6 +90,7 @@ __all__ = [
     "StudioTrigger",
     "Turn",
     "Voicemail",
+    "WaitForStream",
     "WaitMs",
     "WaitUntilAssistantSilent",
     "WebhookCall",

@@ -35,7 +35,8 @@ from loadtest.twilio.result import CallResult
 from loadtest.twilio.script import CallScript
 from loadtest.twilio.settings import PhoneNumber, Settings
 from loadtest.twilio.sids import Sids
-from loadtest.twilio.stream import MediaStream, StreamReport
+from loadtest.twilio.stream import MediaStream
+from loadtest.twilio.stream_report import StreamReport
 from loadtest.twilio.taskrouter import TaskRouter
 from loadtest.twilio.twiml import Element
 from loadtest.twilio.verbs import BasicVerbs
@@ -68,6 +69,8 @@ class CallLeg(Leg):
         self.stream: MediaStream | None = None
         self.streams: list[StreamReport] = []
         self.outcomes: list[Outcome] = []
+        self.status_callback: str | None = None
+        self._after_studio = list(script.after_studio)
         self._wheel = exchange.wheel
         self._notifications: set[asyncio.Task[None]] = set()
         self.verbs = self._verb_table()
@@ -124,6 +127,13 @@ class CallLeg(Leg):
         """The call got somewhere, perhaps not for good."""
         self.outcomes.append(outcome)
         self.journal.event("outcome", outcome=type(outcome).__name__)
+
+    def studio(self, outcome: Outcome) -> Next:
+        """Studio has the call: over, or on with what the script lets the flow do."""
+        if not self._after_studio:
+            return Finish(outcome)
+        self.arrive(outcome)
+        return Inline(self._after_studio.pop(0).encode())
 
     def update(self, following: Goto | Inline) -> None:
         """A REST update: the running document is replaced, the call lives."""
@@ -196,7 +206,8 @@ class Exchange:
 async def run_call(call: CallLeg, number: PhoneNumber | None) -> CallResult:
     """The whole call. Whatever happens, nothing of it is left running."""
     journal, script = call.journal, call.script
-    call.fallback_url = number.fallback_url if number is not None else None
+    if number is not None:
+        call.fallback_url, call.status_callback = number.fallback_url, number.status_callback
     journal.event("call_started")
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -209,8 +220,8 @@ async def run_call(call: CallLeg, number: PhoneNumber | None) -> CallResult:
         call.end()
     call.arrive(ending)
     journal.event("call_ended")
-    if number is not None and number.status_callback is not None:
-        call.notify("status", number.status_callback, "POST", _completed(call))
+    if call.status_callback is not None:
+        call.notify("status", call.status_callback, "POST", _completed(call))
     await call.settle()
     return _result(call)
 

@@ -16,6 +16,7 @@ from loadtest.twilio.script import (
     Speak,
     StayOnLine,
     Step,
+    WaitForStream,
     WaitMs,
     WaitUntilAssistantSilent,
 )
@@ -43,6 +44,10 @@ async def _take(call: CallLeg, step: Step) -> None:
             await _until_silent(call.line, after_ms / 1000, time.monotonic() + max_ms / 1000)
         case InterruptAfterMs(ms, max_ms):
             await _until_heard(call.line, ms / 1000, time.monotonic() + max_ms / 1000)
+        case WaitForStream(max_ms):
+            deadline = time.monotonic() + max_ms / 1000
+            while call.line.sink is None and time.monotonic() < deadline:
+                await call.line.bell.wait(deadline)
         case Press(digits):
             for digit in digits:
                 call.press(digit)

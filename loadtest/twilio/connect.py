@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from loadtest.twilio import signature, wire
-from loadtest.twilio.leg import Next, method_of
+from loadtest.twilio.leg import Interrupted, Next, method_of
 from loadtest.twilio.notices import Code
 from loadtest.twilio.origins import UnreachableOriginError
-from loadtest.twilio.stream import Handshake, MediaStream, StreamEnd, StreamReport
+from loadtest.twilio.stream import Handshake, MediaStream
+from loadtest.twilio.stream_report import StreamEnd, StreamReport
 from loadtest.twilio.twiml import Element
 
 if TYPE_CHECKING:
@@ -78,9 +80,21 @@ async def _open(call: CallLeg, noun: Element, stream: MediaStream) -> bool:
         stream.refuse(Code.STREAM_CONNECT_REFUSED, str(error))
         return False
     call.journal.event("stream_opening", url=url)
-    opened = await call.until(stream.connect(handshake))
+    opened = await _connect(call, stream, handshake)
     _tell(call, noun, stream.report)
     return opened
+
+
+async def _connect(call: CallLeg, stream: MediaStream, handshake: Handshake) -> bool:
+    connecting = asyncio.ensure_future(stream.connect(handshake))
+    try:
+        return await call.until(asyncio.shield(connecting))
+    except Interrupted:
+        # A handshake under way cannot be taken back: see it through, it has its own deadline.
+        await connecting
+        raise
+    finally:
+        connecting.cancel()
 
 
 def _handshake(call: CallLeg, url: str) -> Handshake:
@@ -91,7 +105,13 @@ def _handshake(call: CallLeg, url: str) -> Handshake:
     if signed is not None:
         # Real requests carry the name in lower case here.
         headers[signature.HEADER.lower()] = signed
-    return Handshake(to.address, headers, settings.ssl_context, settings.offer_deflate)
+    return Handshake(
+        to.address,
+        headers,
+        settings.ssl_context,
+        settings.offer_deflate,
+        settings.connect_timeout_s,
+    )
 
 
 def _tell(call: CallLeg, noun: Element, report: StreamReport) -> None:

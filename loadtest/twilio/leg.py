@@ -197,7 +197,7 @@ class Leg:
         try:
             match following:
                 case Goto(url=url) if (outcome := studio.recognise(url)) is not None:
-                    return Finish(outcome)
+                    return self.studio(outcome)
                 case Goto():
                     text = await self.ask(following)
                 case Inline(text):
@@ -213,6 +213,10 @@ class Leg:
             if after is not None:
                 return after
         return Finish(FellOffTheEnd())
+
+    def studio(self, outcome: Outcome) -> Next:
+        """Studio has the call now: that is where it went."""
+        return Finish(outcome)
 
     def _parse(self, text: bytes) -> twiml.Document:
         try:

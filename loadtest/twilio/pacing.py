@@ -2,7 +2,8 @@
 
 A call is pinned to one of twenty slots a millisecond apart. Slot n of round r is due at
 ``epoch + r * 20 ms + n * 1 ms``, whatever happened before, so nothing drifts; what comes late is
-caught up and measured.
+caught up and measured. More than a second late, frames are left out and counted: such a run is not
+valid.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ SLOTS = 20
 SLOT_S = 0.001
 ROUND_S = SLOTS * SLOT_S
 LATE_MS = 10
+MAX_BACKLOG_S = 1.0
 _HISTOGRAM_MS = 1000
 
 
@@ -32,13 +34,17 @@ class Ticker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """How late frames left, measured when the slot they belong to was done (so an upper bound)."""
+    """How late frames left, measured when the slot they belong to was done (so an upper bound).
+
+    ``skipped_frames`` never left, because the process was more than a second behind.
+    """
 
     frames: int
     late_frames: int
     p50_ms: int
     p99_ms: int
     max_ms: float
+    skipped_frames: int
 
     @property
     def late_share(self) -> float:
@@ -57,6 +63,7 @@ class PacingWheel:
         self._timer: asyncio.TimerHandle | None = None
         self._histogram = [0] * (_HISTOGRAM_MS + 1)
         self._max_late_s = 0.0
+        self._skipped = 0
 
     def __len__(self) -> int:
         return self._count
@@ -89,6 +96,7 @@ class PacingWheel:
             p50_ms=self._quantile(0.50),
             p99_ms=self._quantile(0.99),
             max_ms=self._max_late_s * 1000,
+            skipped_frames=self._skipped,
         )
 
     def _quantile(self, share: float) -> int:
@@ -104,7 +112,8 @@ class PacingWheel:
         if self._timer is None and self._count:
             # uvloop counts its timers from a cached clock and in milliseconds, so it may wake us
             # early: then nothing is due yet and this arms again.
-            wait_s = max(SLOT_S, self._due(self._next) - time.monotonic())
+            wait_s = self._due(self._next) - time.monotonic()
+            wait_s = max(SLOT_S, wait_s) if wait_s > 0 else 0.0
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._turn)
 
     def _disarm(self) -> None:
@@ -116,16 +125,28 @@ class PacingWheel:
         return self._epoch + index * SLOT_S
 
     def _turn(self) -> None:
+        """One round at most: where the machine cannot keep up, sockets must get their turn too."""
         self._timer = None
         now = time.monotonic()
-        while self._count and self._due(self._next) <= now:
+        self._give_up_backlog(now)
+        for _ in range(SLOTS):
+            due = self._due(self._next)
+            if due > now or not self._count:
+                break
             slot = self._slots[self._next % SLOTS]
             if slot:
-                self._run(slot, self._due(self._next))
+                self._run(slot, due)
                 now = time.monotonic()
             self._next += 1
         self._skip_empty_slots()
         self._arm()
+
+    def _give_up_backlog(self, now: float) -> None:
+        """Too far behind to catch up: whole rounds are left out, and counted."""
+        behind = int((now - self._due(self._next)) / ROUND_S)
+        if behind * ROUND_S > MAX_BACKLOG_S:
+            self._next += behind * SLOTS
+            self._skipped += behind * self._count
 
     def _run(self, slot: list[Ticker], due: float) -> None:
         ran = 0

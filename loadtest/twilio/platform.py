@@ -76,8 +76,10 @@ class SimulatedTwilio:
             settings.origins,
             settings.webhook_signing,
             settings.ssl_context,
+            settings.webhook_timeout_s,
+            settings.repeated_webhooks,
         )
-        webhooks = Webhooks(self._session, web, journal)
+        webhooks = Webhooks(self._session, web, journal, exchange.sids)
         call = CallLeg(sid, script, journal, webhooks, exchange)
         exchange.directory.open(call)
         try:

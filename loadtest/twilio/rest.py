@@ -12,12 +12,11 @@ import binascii
 import hmac
 import io
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
-from multidict import MultiMapping
 
 import audiocodecs
 from loadtest.twilio import resources, rest_schema
@@ -100,8 +99,8 @@ class RestServer:
         return handle
 
     async def _serve(self, operation: Operation, request: web.Request) -> web.StreamResponse:
-        form = _lists(await request.post())
-        asked = Request(dict(request.match_info), _lists(request.query), form)
+        form = _lists((await request.post()).items())
+        asked = Request(dict(request.match_info), _lists(request.query.items()), form)
         fault = self._faults.take(operation.name)
         status, body = await self._answer(operation, request, asked, fault)
         dropped = fault is not None and fault.drop
@@ -176,5 +175,9 @@ def _basic(header: str) -> tuple[str, str]:
     return user, password
 
 
-def _lists(pairs: MultiMapping[Any]) -> dict[str, list[str]]:
-    return {name: [str(value) for value in pairs.getall(name)] for name in pairs}
+def _lists(pairs: Iterable[tuple[str, object]]) -> dict[str, list[str]]:
+    """Every value of every name, in order."""
+    lists: dict[str, list[str]] = {}
+    for name, value in pairs:
+        lists.setdefault(name, []).append(str(value))
+    return lists

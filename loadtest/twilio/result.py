@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from loadtest.twilio.notices import Notice, Severity
 from loadtest.twilio.outcomes import Outcome, decisive
 from loadtest.twilio.recorder import Recording
-from loadtest.twilio.stream import StreamReport
+from loadtest.twilio.stream_report import StreamReport
 from loadtest.twilio.timeline import CallEvent
 from loadtest.twilio.webhooks import WebhookCall
 

@@ -43,6 +43,13 @@ class InterruptAfterMs:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitForStream:
+    """Wait until a media stream is open. Gives up after ``max_ms``."""
+
+    max_ms: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
 class Press:
     """Press keys, 100 ms apart."""
 
@@ -73,6 +80,7 @@ Step: TypeAlias = (
     | WaitMs
     | WaitUntilAssistantSilent
     | InterruptAfterMs
+    | WaitForStream
     | Press
     | SendRaw
     | HangUp
@@ -86,7 +94,8 @@ class CallScript:
 
     ``twiml``: run this document instead of asking the voice webhook. ``params`` are added to every
     webhook, as a Studio widget or another number's configuration would. ``background`` is what is
-    on the line while nobody speaks, frame after frame.
+    on the line while nobody speaks, frame after frame. ``after_studio``: documents that the Studio
+    flow runs when it gets the call, one each time; after the last the call is over there.
     """
 
     steps: Sequence[Step] = ()
@@ -98,4 +107,5 @@ class CallScript:
     agent: Agent = field(default_factory=Agent)
     callees: Mapping[str, Callee] = field(default_factory=dict)
     background: Sequence[Frame] = (SILENCE,)
+    after_studio: Sequence[str] = ()
     record: bool = True

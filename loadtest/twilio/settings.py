@@ -23,6 +23,8 @@ class Settings:
     ``rest_port``: where the REST side listens, 0 for any free port, None for not at all.
     ``flows`` (SID to status), ``workflows`` (SID to configuration) and ``task_channels`` (name to
     SID) are what the account has of these; any SID works for a call.
+    ``repeated_webhooks``: purposes (``voice``, ``connect action``, ...) of requests that are sent
+    twice, as after a lost answer.
     ``stream_faults`` and the two ``signing`` settings are for testing what a bridge refuses.
     """
 
@@ -43,6 +45,9 @@ class Settings:
     ssl_context: ssl.SSLContext | None = None
     say_ms_per_word: int = 350
     unknown_play_ms: int = 2000
+    connect_timeout_s: float = 5.0
+    webhook_timeout_s: float = 15.0
+    repeated_webhooks: frozenset[str] = frozenset()
     first_timestamp_ms: int = 155
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import enum
-import math
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import assert_never, cast
+from dataclasses import dataclass
+from typing import cast
 
 from picows import (
     WSCloseCode,
@@ -26,46 +24,13 @@ from loadtest.twilio.faults import StreamFaults
 from loadtest.twilio.journal import Journal
 from loadtest.twilio.line import CallLine
 from loadtest.twilio.notices import Code
-from loadtest.twilio.playout import Played, Playout
+from loadtest.twilio.playout import Played
+from loadtest.twilio.reception import Reception
+from loadtest.twilio.stream_report import StreamEnd, StreamReport
 
-CONNECT_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 2.0
+MAX_MESSAGE_BYTES = 10 * 1024 * 1024
 _DEFLATE = "permessage-deflate"
-
-
-class StreamEnd(enum.Enum):
-    """How a stream came to its end."""
-
-    REFUSED = "refused"
-    CLOSED_BY_SERVER = "closed_by_server"
-    LOST = "lost"
-    STOPPED = "stopped"
-
-
-@dataclass(slots=True)
-class StreamReport:
-    """One stream's figures, filled while it runs. Times are monotonic seconds."""
-
-    stream_sid: str
-    url: str
-    parameters: Mapping[str, str]
-    started: float | None = None
-    ended: float | None = None
-    end: StreamEnd | None = None
-    close_code: int | None = None
-    close_reason: str = ""
-    refused_status: int | None = None
-    deflate_agreed: bool = False
-    frames_sent: int = 0
-    frames_dropped: int = 0
-    messages_received: int = 0
-    messages_dropped: int = 0
-    audio_bytes_received: int = 0
-    marks_received: int = 0
-    marks_echoed: int = 0
-    clears: int = 0
-    playout_gaps_ms: list[int] = field(default_factory=list)
-    cut_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +41,7 @@ class Handshake:
     headers: Mapping[str, str]
     ssl_context: ssl.SSLContext | None = None
     offer_deflate: bool = False
+    timeout_s: float = 5.0
 
 
 class MediaStream(WSListener):
@@ -94,10 +60,10 @@ class MediaStream(WSListener):
         self._line = line
         self._journal = journal
         self._faults = faults
-        self._playout = Playout()
+        self._reception = Reception(report, line, journal, self._echo)
         self._transport: WSTransport | None = None
         self._partial = bytearray()
-        self._mark_timer: asyncio.TimerHandle | None = None
+        self._skipping = False
         self._congested = False
         self._open = False
         self._offered_deflate = False
@@ -106,7 +72,7 @@ class MediaStream(WSListener):
     @property
     def played(self) -> list[Played]:
         """The audio that was really played."""
-        return self._playout.runs
+        return self._reception.played
 
     # --- opening and closing ------------------------------------------------------------------
 
@@ -117,17 +83,22 @@ class MediaStream(WSListener):
         if handshake.offer_deflate:
             headers["Sec-WebSocket-Extensions"] = _DEFLATE
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(handshake.timeout_s):
                 await ws_connect(
                     lambda: self,
                     handshake.address,
                     ssl_context=handshake.ssl_context,
-                    websocket_handshake_timeout=CONNECT_TIMEOUT_S,
+                    websocket_handshake_timeout=handshake.timeout_s,
                     extra_headers=headers,
                     max_redirects=0,
+                    max_frame_size=MAX_MESSAGE_BYTES,
                 )
         except TimeoutError:
-            self._refuse(Code.STREAM_CONNECT_TIMEOUT, f"no answer within {CONNECT_TIMEOUT_S:g} s")
+            message = f"no answer within {handshake.timeout_s:g} s"
+            self._refuse(Code.STREAM_CONNECT_TIMEOUT, message)
+        except asyncio.CancelledError:
+            self._finish(StreamEnd.STOPPED)
+            raise
         except ssl.SSLError as error:
             self._refuse(Code.STREAM_TLS, f"TLS failed: {error.reason}")
         except OSError as error:
@@ -153,6 +124,8 @@ class MediaStream(WSListener):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await transport.wait_disconnected()
         except TimeoutError:
+            self._journal.event("stream_closed", code=1006, reason="no answer to our close")
+        finally:
             transport.disconnect(graceful=False)
 
     def refuse(self, code: Code, message: str) -> None:
@@ -171,17 +144,16 @@ class MediaStream(WSListener):
         self._open = False
         self.report.end, self.report.ended = end, now
         self._line.sink = None
-        if self._mark_timer is not None:
-            self._mark_timer.cancel()
-        self.report.cut_ms = round(self._playout.buffered_ms(now))
-        self._playout.cut(now)
-        self._line.cut(now)
+        self._reception.close(now)
         self.ended.set()
 
     # --- picows calls these -------------------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        if self.report.end is not None:  # given up before the server answered
+            transport.disconnect(graceful=False)
+            return
         extensions = transport.response.headers.get("Sec-WebSocket-Extensions", "")
         self.report.deflate_agreed = _DEFLATE in extensions
         if extensions and not self._offered_deflate:
@@ -197,11 +169,12 @@ class MediaStream(WSListener):
             "stream_started", self.report.started, stream_sid=self.report.stream_sid
         )
         self._line.sink = self
+        self._line.bell.ring()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
         if kind == WSMsgType.TEXT and frame.fin and not frame.rsv1:
-            self._receive(frame.get_payload_as_bytes())
+            self._reception.receive(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
             # picows types the code as an enumeration; on the wire it may be any number.
             code = cast("int", frame.get_close_code())
@@ -209,11 +182,8 @@ class MediaStream(WSListener):
             transport.send_close(frame.get_close_code())
             transport.disconnect()
         elif kind == WSMsgType.BINARY:
-            self.report.messages_received += 1
-            self.report.messages_dropped += 1
-            self._journal.error(
-                Code.STREAM_BINARY_MESSAGE, "binary message", self.report.stream_sid
-            )
+            self._skipping = not frame.fin
+            self._reception.refuse(Code.STREAM_BINARY_MESSAGE, "binary message")
         elif frame.rsv1:
             self._protocol_fault("compressed message")
         elif kind in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
@@ -230,11 +200,17 @@ class MediaStream(WSListener):
         self._congested = False
 
     def _assemble(self, frame: WSFrame) -> None:
+        """A text message in fragments; those of a refused binary one are passed over."""
+        if self._skipping:
+            self._skipping = not frame.fin
+            return
         self._partial += frame.get_payload_as_bytes()
-        if frame.fin:
+        if len(self._partial) > MAX_MESSAGE_BYTES:
+            self._protocol_fault(f"message of more than {MAX_MESSAGE_BYTES} bytes")
+        elif frame.fin:
             message = bytes(self._partial)
             self._partial.clear()
-            self._receive(message)
+            self._reception.receive(message)
 
     def _closed_by_server(self, code: int, reason: str) -> None:
         if not self._open:
@@ -254,79 +230,6 @@ class MediaStream(WSListener):
         if self._transport is not None:
             self._transport.send_close(WSCloseCode.PROTOCOL_ERROR)
             self._transport.disconnect()
-
-    # --- what the server sends ----------------------------------------------------------------
-
-    def _receive(self, text: bytes) -> None:
-        if not self._open:
-            return
-        self.report.messages_received += 1
-        try:
-            message = wire.decode(text, self.report.stream_sid)
-        except wire.InvalidMessage as error:
-            self.report.messages_dropped += 1
-            self._journal.error(Code.STREAM_INVALID_MESSAGE, str(error), self.report.stream_sid)
-            return
-        now = time.monotonic()
-        match message:
-            case wire.PlayMedia(ulaw):
-                self._play(ulaw, now)
-            case wire.PlaceMark(name):
-                self.report.marks_received += 1
-                self._playout.mark(name, now)
-                self._echo_marks()
-            case wire.Clear():
-                self._clear(now)
-            case _:
-                assert_never(message)
-
-    def _play(self, ulaw: bytes, now: float) -> None:
-        self.report.audio_bytes_received += len(ulaw)
-        queued = self._playout.media(ulaw, now)
-        if queued is None:
-            self._journal.warning(
-                Code.STREAM_BUFFER_OVERFLOW,
-                "more than 10 minutes of audio buffered, media thrown away",
-                self.report.stream_sid,
-            )
-            return
-        if queued.gap_s > 0 and math.isfinite(queued.gap_s) and self._line.ear.speaking:
-            gap_ms = round(queued.gap_s * 1000)
-            self.report.playout_gaps_ms.append(gap_ms)
-            self._journal.event("playout_gap", queued.start, gap_ms=gap_ms)
-        self._line.hear(ulaw, queued.start)
-
-    def _clear(self, now: float) -> None:
-        self.report.clears += 1
-        buffered_ms = round(self._playout.buffered_ms(now))
-        names = self._playout.clear(now)
-        self._journal.event("clear", now, buffered_ms=buffered_ms, marks=len(names))
-        self._line.cut(now)
-        self._echo_marks()
-        for name in names:
-            self._echo(name, reached=False)
-
-    # --- marks --------------------------------------------------------------------------------
-
-    def _echo_marks(self) -> None:
-        """Echo what is reached, and wake up again for the next."""
-        if self._mark_timer is not None:
-            self._mark_timer.cancel()
-            self._mark_timer = None
-        for name in self._playout.reached(time.monotonic()):
-            self._echo(name, reached=True)
-        due = self._playout.next_mark_at
-        if due is not None and self._open:
-            # Never early: a mark echoed before its audio was played would be a lie. Timers count
-            # in milliseconds, so round up.
-            wait_s = max(0.001, math.ceil((due - time.monotonic()) * 1000) / 1000)
-            loop = asyncio.get_running_loop()
-            self._mark_timer = loop.call_later(wait_s, self._echo_marks)
-
-    def _echo(self, name: str, *, reached: bool) -> None:
-        self.report.marks_echoed += 1
-        self._journal.event("mark", name=name, reached=reached)
-        self._send(self._encoder.mark(name))
 
     # --- what Twilio sends --------------------------------------------------------------------
 
@@ -355,6 +258,9 @@ class MediaStream(WSListener):
         if self._open and self._transport is not None:
             kind = WSMsgType.TEXT if isinstance(message, str) else WSMsgType.BINARY
             self._transport.send(kind, message.encode() if isinstance(message, str) else message)
+
+    def _echo(self, name: str) -> None:
+        self._send(self._encoder.mark(name))
 
     def _send(self, message: bytes) -> None:
         if self._transport is not None and not self._transport.is_close_frame_sent:

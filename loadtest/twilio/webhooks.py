@@ -16,9 +16,10 @@ from loadtest.twilio import signature
 from loadtest.twilio.journal import Journal
 from loadtest.twilio.notices import Code
 from loadtest.twilio.origins import Origins, UnreachableOriginError
+from loadtest.twilio.sids import Sids
 from loadtest.twilio.signature import Signing
 
-TIMEOUT_S = 15.0
+IDEMPOTENCY_HEADER = "I-Twilio-Idempotency-Token"
 MAX_BODY_BYTES = 1024 * 1024
 
 Method: TypeAlias = Literal["GET", "POST"]
@@ -62,22 +63,29 @@ class WebhookCall:
 
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
-    """How requests are signed and where they may go."""
+    """How requests are signed and where they may go; ``repeated`` purposes are sent twice."""
 
     account_sid: str
     auth_token: str = field(repr=False)
     origins: Origins
     signing: Signing = Signing.EXACT
     ssl_context: ssl.SSLContext | None = None
+    timeout_s: float = 15.0
+    repeated: frozenset[str] = frozenset()
 
 
 class Webhooks:
     """The HTTP client of one call. ``session`` is shared by all calls of a platform."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, settings: WebhookSettings, journal: Journal
+        self,
+        session: aiohttp.ClientSession,
+        settings: WebhookSettings,
+        journal: Journal,
+        sids: Sids,
     ) -> None:
         self._session = session
+        self._sids = sids
         self._settings = settings
         self._journal = journal
         self.calls: list[WebhookCall] = []
@@ -85,7 +93,18 @@ class Webhooks:
     async def request(
         self, purpose: str, url: str, method: Method, params: Mapping[str, str]
     ) -> WebhookCall:
-        """Ask the application; WebhookFailed when no 2xx came within 15 seconds."""
+        """Ask the application; WebhookFailed when no 2xx came in time.
+
+        A repeated request carries the same idempotency token; the second answer is taken.
+        """
+        token = self._sids.new("IT")
+        if purpose in self._settings.repeated:
+            await self._once(purpose, url, method, params, token)
+        return await self._once(purpose, url, method, params, token)
+
+    async def _once(
+        self, purpose: str, url: str, method: Method, params: Mapping[str, str], token: str
+    ) -> WebhookCall:
         url = urldefrag(url).url
         if method == "GET" and params:
             parts = urlsplit(url)
@@ -96,7 +115,7 @@ class Webhooks:
         began = time.monotonic()
         answer: Answer | None = None
         try:
-            answer = await self._exchange(url, method, body)
+            answer = await self._exchange(url, method, body, token)
         finally:
             call = WebhookCall(
                 purpose,
@@ -114,7 +133,9 @@ class Webhooks:
             raise WebhookFailed(Code.HTTP_RETRIEVAL_FAILURE, message, url)
         return call
 
-    async def _exchange(self, url: str, method: Method, body: Mapping[str, str]) -> Answer:
+    async def _exchange(
+        self, url: str, method: Method, body: Mapping[str, str], token: str
+    ) -> Answer:
         settings = self._settings
         failed = Code.HTTP_CONNECTION_FAILURE
         try:
@@ -123,16 +144,16 @@ class Webhooks:
                 method,
                 yarl.URL(to.address, encoded=True),  # what was signed goes out as it is
                 data=dict(body) if method == "POST" else None,
-                headers=self._headers(url, body, to.host),
+                headers={**self._headers(url, body, to.host), IDEMPOTENCY_HEADER: token},
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+                timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
                 ssl=settings.ssl_context if settings.ssl_context is not None else True,
             ) as response:
                 return Answer(response.status, response.content_type, await _body(response))
         except UnreachableOriginError as error:
             raise WebhookFailed(failed, str(error), url) from None
         except TimeoutError:
-            raise WebhookFailed(failed, f"no answer within {TIMEOUT_S:g} s", url) from None
+            raise WebhookFailed(failed, f"no answer within {settings.timeout_s:g} s", url) from None
         except (aiohttp.ClientError, OSError) as error:
             raise WebhookFailed(failed, f"{type(error).__name__}: {error}", url) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -73,6 +74,7 @@ class Application:
     def __init__(self) -> None:
         self.replies: dict[str, Reply] = {}
         self.seen: list[Seen] = []
+        self.held: asyncio.Event | None = None
         self.port = 0
 
     def asked(self, path: str) -> list[Seen]:
@@ -86,6 +88,8 @@ class Application:
         if request.scope["query_string"]:
             target += "?" + request.scope["query_string"].decode()
         self.seen.append(Seen(request.method, path, target, params, request.headers))
+        if self.held is not None:
+            await self.held.wait()
         reply = self.replies.get(path)
         if reply is None:
             return Response("nothing here", status_code=404)
@@ -173,10 +177,16 @@ class MediaServer:
         self.sockets: list[Socket] = []
         self.port = 0
         self.refusal: int | None = None
+        self.held: asyncio.Event | None = None
+        self.asked = asyncio.Event()
+        self.connected = asyncio.Event()
 
-    def answer(
+    async def answer(
         self, connection: ServerConnection, request: WebSocketRequest
     ) -> WebSocketResponse | None:
+        self.asked.set()
+        if self.held is not None:
+            await self.held.wait()
         if self.refusal is None:
             return None
         return connection.respond(HTTPStatus(self.refusal), "refused")
@@ -185,6 +195,7 @@ class MediaServer:
         assert connection.request is not None
         socket = Socket(connection, connection.request.headers)
         self.sockets.append(socket)
+        self.connected.set()
         await self.behaviour(socket)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Mapping
 
@@ -9,6 +10,7 @@ import pytest
 from starlette.responses import Response
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
+import audiocodecs
 from loadtest.twilio import (
     CallerHungUp,
     CallResult,
@@ -35,6 +37,8 @@ from tests.loadtest.twilio.conftest import (
     PUBLIC,
     STUDIO,
     Application,
+    MediaServer,
+    Socket,
     response,
 )
 
@@ -349,3 +353,85 @@ async def test_what_was_asked_and_answered_is_in_the_result(
 async def test_a_simulator_that_is_not_running_says_so(settings: Settings) -> None:
     with pytest.raises(RuntimeError, match="use it as `async with`"):
         await SimulatedTwilio(settings).place_call(CallScript())
+
+
+async def test_a_repeated_webhook_carries_the_same_token_twice(
+    settings: Settings, number: PhoneNumber, application: Application
+) -> None:
+    application.replies["/voice"] = response("<Redirect>/next</Redirect>")
+    application.replies["/next"] = response("<Hangup/>")
+    changed = dataclasses.replace(settings, repeated_webhooks=frozenset({"voice"}))
+    async with SimulatedTwilio(changed, number) as twilio:
+        await twilio.place_call(CallScript())
+    assert [seen.path for seen in application.seen] == ["/voice", "/voice", "/next"]
+    first, again, other = [seen.headers["i-twilio-idempotency-token"] for seen in application.seen]
+    assert first == again
+    assert other != first
+
+
+async def test_an_application_that_does_not_answer_in_time_is_an_error(
+    settings: Settings, number: PhoneNumber, application: Application
+) -> None:
+    application.held = asyncio.Event()
+    impatient = dataclasses.replace(settings, webhook_timeout_s=0.1)
+    async with SimulatedTwilio(impatient, number) as twilio:
+        result = await twilio.place_call(CallScript())
+    application.held.set()
+    assert [(notice.code, notice.message) for notice in result.errors] == [
+        (11205, "no answer within 0.1 s")
+    ]
+
+
+async def test_what_studio_does_with_the_call_can_be_scripted(
+    twilio: SimulatedTwilio, application: Application
+) -> None:
+    application.replies["/voice"] = response(f"<Redirect>{STUDIO}?FlowEvent=return</Redirect>")
+    back = response(f"<Redirect>https://{PUBLIC}/voice</Redirect>")
+    result = await twilio.place_call(CallScript(after_studio=[back, response("<Hangup/>")]))
+    assert [seen.path for seen in application.seen] == ["/voice", "/voice"]
+    returned = StudioReturn(FLOW_SID, {})
+    assert result.outcomes == (returned, returned, Hangup())
+    assert result.outcome == returned
+
+
+async def test_a_connect_action_may_be_studio_itself(
+    twilio: SimulatedTwilio, application: Application, media: MediaServer
+) -> None:
+    async def close(socket: Socket) -> None:
+        await socket.until("start")
+
+    media.behaviour = close
+    application.replies["/voice"] = response(
+        f'<Connect action="{STUDIO}?Trigger=incomingCall">'
+        f'<Stream url="wss://{PUBLIC}/media"/></Connect>'
+    )
+    result = await twilio.place_call(CallScript())
+    assert result.outcome == StudioTrigger(FLOW_SID, {})
+
+
+async def test_play_fetches_what_is_to_be_played(
+    twilio: SimulatedTwilio, application: Application
+) -> None:
+    wav = audiocodecs.encode_wav(audiocodecs.WavAudio(b"\xff" * 800))
+    application.replies["/hold.wav"] = Response(wav, media_type="audio/wav")
+    application.replies["/voice"] = response("<Play>/hold.wav</Play>", "<Hangup/>")
+    result = await twilio.place_call(CallScript())
+    assert [(seen.method, seen.path) for seen in application.seen] == [
+        ("POST", "/voice"),
+        ("GET", "/hold.wav"),
+    ]
+    assert result.outcomes == (Hangup(),)
+    assert result.errors == ()
+    assert result.duration_ms >= 100
+
+
+async def test_what_cannot_be_played_is_told_and_the_call_goes_on(
+    settings: Settings, number: PhoneNumber, application: Application
+) -> None:
+    application.replies["/text"] = "<Response/>"
+    application.replies["/voice"] = response("<Play>/gone</Play><Play>/text</Play>", "<Hangup/>")
+    quick = dataclasses.replace(settings, unknown_play_ms=0)
+    async with SimulatedTwilio(quick, number) as twilio:
+        result = await twilio.place_call(CallScript())
+    assert [notice.code for notice in result.errors] == [11200, 11200]
+    assert result.outcomes == (Hangup(),)

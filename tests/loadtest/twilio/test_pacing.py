@@ -103,3 +103,30 @@ async def test_tickers_added_at_any_time_all_get_every_round(gaps_ms: list[int])
 
 def test_a_wheel_without_frames_is_not_late() -> None:
     assert PacingWheel().lateness().late_share == pytest.approx(0.0)
+
+
+async def test_a_wheel_more_than_a_second_behind_leaves_rounds_out_and_says_so() -> None:
+    wheel, counter = PacingWheel(), Counter(10)
+    wheel.add(counter)
+    time.sleep(1.1)  # noqa: ASYNC251 - the loop itself is blocked
+    await asyncio.wait_for(counter.done.wait(), 10)
+    wheel.remove(counter)
+    lateness = wheel.lateness()
+    assert lateness.skipped_frames >= 50
+    steps = {round((b - a) / ROUND_S, 6) for a, b in itertools.pairwise(counter.dues)}
+    assert all(step == int(step) for step in steps)
+
+
+async def test_a_wheel_that_cannot_keep_up_lets_the_loop_do_other_things() -> None:
+    class Slow(Counter):
+        def tick(self, due: float) -> None:
+            super().tick(due)
+            time.sleep(0.03)
+
+    wheel, slow = PacingWheel(), Slow(1000)
+    wheel.add(slow)
+    for _ in range(5):
+        await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.sleep(0.001), 5)
+    wheel.remove(slow)
+    assert len(slow.dues) < 100

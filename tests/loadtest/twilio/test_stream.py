@@ -7,6 +7,10 @@ import base64
 import dataclasses
 import json
 import random
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -17,6 +21,7 @@ from loadtest.twilio import (
     CallScript,
     FellOffTheEnd,
     HangUp,
+    InterruptAfterMs,
     Press,
     SendRaw,
     Settings,
@@ -28,6 +33,7 @@ from loadtest.twilio import (
     Step,
     StreamEnd,
     StreamFaults,
+    WaitForStream,
     WaitMs,
 )
 from loadtest.twilio.signature import sign
@@ -92,7 +98,7 @@ async def test_the_upgrade_is_signed_over_the_public_url_and_carries_the_public_
 ) -> None:
     changed = dataclasses.replace(settings, stream_signing=signing)
     async with SimulatedTwilio(changed) as twilio:
-        await twilio.place_call(stream_script(WaitMs(50), HangUp()))
+        await twilio.place_call(stream_script(WaitForStream(), HangUp()))
     headers = media.socket.headers
     assert headers["X-Twilio-Signature"] == sign(signed, {}, AUTH_TOKEN)
     assert headers["Host"] == PUBLIC
@@ -228,7 +234,7 @@ async def test_keys_go_to_the_stream(twilio: SimulatedTwilio, media: MediaServer
         await socket.until("dtmf")
 
     media.behaviour = listen
-    await twilio.place_call(stream_script(WaitMs(60), Press("5#")))
+    await twilio.place_call(stream_script(WaitForStream(), Press("5#")))
     assert [message["dtmf"] for message in media.socket.of("dtmf")] == [
         {"track": "inbound_track", "digit": "5"},
         {"track": "inbound_track", "digit": "#"},
@@ -238,7 +244,7 @@ async def test_keys_go_to_the_stream(twilio: SimulatedTwilio, media: MediaServer
 async def test_a_caller_who_hangs_up_sends_stop_and_closes(
     twilio: SimulatedTwilio, media: MediaServer
 ) -> None:
-    result = await twilio.place_call(stream_script(WaitMs(60), HangUp()))
+    result = await twilio.place_call(stream_script(WaitForStream(), HangUp()))
     *_, stop = media.socket.messages
     assert stop["event"] == "stop"
     assert stop["stop"]["callSid"] == result.call_sid
@@ -250,7 +256,7 @@ async def test_the_sequence_has_no_holes_over_a_whole_conversation(
     twilio: SimulatedTwilio, media: MediaServer
 ) -> None:
     spoken = clip(300)
-    await twilio.place_call(stream_script(WaitMs(40), Speak(spoken), Press("1"), HangUp()))
+    await twilio.place_call(stream_script(WaitForStream(), Speak(spoken), Press("1"), HangUp()))
     messages = media.socket.messages[1:]
     assert [message["sequenceNumber"] for message in messages] == [
         str(number) for number in range(1, len(messages) + 1)
@@ -342,7 +348,7 @@ async def test_plain_ws_is_taken_where_the_settings_allow_it(
 ) -> None:
     twiml = response(f'<Connect><Stream url="ws://127.0.0.1:{media.port}/media"/></Connect>')
     async with SimulatedTwilio(dataclasses.replace(settings, plain_ws=True)) as twilio:
-        result = await twilio.place_call(stream_script(WaitMs(40), HangUp(), twiml=twiml))
+        result = await twilio.place_call(stream_script(WaitForStream(), HangUp(), twiml=twiml))
     assert result.errors == ()
     assert media.socket.headers["Host"] == f"127.0.0.1:{media.port}"
 
@@ -366,7 +372,7 @@ async def test_a_server_that_does_not_agree_to_deflate_is_seen_as_such(
     settings: Settings, media: MediaServer
 ) -> None:
     async with SimulatedTwilio(dataclasses.replace(settings, offer_deflate=True)) as twilio:
-        result = await twilio.place_call(stream_script(WaitMs(40), HangUp()))
+        result = await twilio.place_call(stream_script(WaitForStream(), HangUp()))
     assert media.socket.headers["Sec-WebSocket-Extensions"] == "permessage-deflate"
     assert result.streams[0].deflate_agreed is False
 
@@ -378,13 +384,16 @@ async def test_a_server_that_does_not_read_costs_caller_audio_and_nothing_else(
 
     async def stall(socket: Socket) -> None:
         await socket.until("start")
+        await socket.play(tone(1000))
         socket.connection.transport.pause_reading()
         await released.wait()
         socket.connection.transport.abort()
 
     media.behaviour = stall
     filler = SendRaw(b"\0" * 4_000_000)
-    result = await twilio.place_call(stream_script(WaitMs(60), filler, WaitMs(100), HangUp()))
+    result = await twilio.place_call(
+        stream_script(InterruptAfterMs(50), filler, WaitMs(100), HangUp())
+    )
     released.set()
     report = result.streams[0]
     assert (31930, Severity.WARNING) in [each[:2] for each in codes(result)]
@@ -418,7 +427,7 @@ async def test_the_caller_can_send_anything(twilio: SimulatedTwilio, media: Medi
                 seen.append(message)
 
     media.behaviour = listen
-    await twilio.place_call(stream_script(WaitMs(40), SendRaw("{bad"), SendRaw(b"\x01")))
+    await twilio.place_call(stream_script(WaitForStream(), SendRaw("{bad"), SendRaw(b"\x01")))
     assert seen == ["{bad", b"\x01"]
 
 
@@ -430,7 +439,7 @@ async def test_a_status_callback_hears_of_the_streams_beginning_and_end(
         f'<Connect><Stream url="{URL}" name="line"'
         f' statusCallback="https://{PUBLIC}/stream-status"/></Connect>'
     )
-    result = await twilio.place_call(stream_script(WaitMs(60), HangUp(), twiml=twiml))
+    result = await twilio.place_call(stream_script(WaitForStream(), HangUp(), twiml=twiml))
     told = [request.params for request in application.asked("/stream-status")]
     assert [params["StreamEvent"] for params in told] == ["stream-started", "stream-stopped"]
     assert {params["StreamSid"] for params in told} == {result.streams[0].stream_sid}
@@ -443,7 +452,7 @@ async def test_calls_beside_each_other_have_their_own_streams(
     async with SimulatedTwilio(settings, rng=random.Random(3)) as twilio:
         async with asyncio.TaskGroup() as tasks:
             calls = [
-                tasks.create_task(twilio.place_call(stream_script(WaitMs(60), HangUp())))
+                tasks.create_task(twilio.place_call(stream_script(WaitForStream(), HangUp())))
                 for _ in range(5)
             ]
         results = [call.result() for call in calls]
@@ -459,3 +468,79 @@ async def test_a_call_that_nothing_ends_is_ended_by_its_limit(
     result = await twilio.place_call(script)
     assert result.streams[0].end is StreamEnd.STOPPED
     assert str(result.outcome) == "CallerHungUp(reason='time over')"
+
+
+async def test_a_server_that_does_not_answer_the_handshake_is_31901(
+    settings: Settings, media: MediaServer
+) -> None:
+    media.held = asyncio.Event()
+    impatient = dataclasses.replace(settings, connect_timeout_s=0.1)
+    async with SimulatedTwilio(impatient) as twilio:
+        result = await twilio.place_call(stream_script())
+    media.held.set()
+    assert codes(result) == [(31901, Severity.ERROR, 1)]
+    assert media.sockets == []
+
+
+def certificate(folder: Path) -> ssl.SSLContext:
+    """A server's context with a certificate of its own making, for 127.0.0.1."""
+    files = [folder / "key.pem", folder / "cert.pem"]
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject]
+    out = ["-keyout", str(files[0]), "-out", str(files[1])]
+    subprocess.run(["openssl", *made, *out], check=True, capture_output=True)  # noqa: S603, S607
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files[1], files[0])
+    return context
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_server_is_reached_over_tls_only_if_its_certificate_is_trusted(
+    settings: Settings, tmp_path: Path, trusted: bool
+) -> None:
+    events: list[str] = []
+
+    async def listen(connection: ServerConnection) -> None:
+        events.append(json.loads(await connection.recv())["event"])
+
+    context = await asyncio.to_thread(certificate, tmp_path)
+    ours = ssl.create_default_context(cafile=str(tmp_path / "cert.pem")) if trusted else None
+    async with serve(listen, "127.0.0.1", 0, compression=None, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        twiml = response(f'<Connect><Stream url="wss://127.0.0.1:{port}/"/></Connect>')
+        async with SimulatedTwilio(dataclasses.replace(settings, ssl_context=ours)) as twilio:
+            result = await twilio.place_call(stream_script(twiml=twiml))
+    assert events == (["connected"] if trusted else [])
+    assert codes(result) == [CLOSED if trusted else (31910, Severity.ERROR, 1)]
+
+
+async def test_a_caller_who_leaves_during_the_handshake_leaves_no_socket_open(
+    twilio: SimulatedTwilio, media: MediaServer
+) -> None:
+    media.held = asyncio.Event()
+    leaving = asyncio.create_task(twilio.place_call(stream_script(WaitMs(20), HangUp())))
+    await media.asked.wait()
+    await asyncio.sleep(0.05)  # the caller's own time on the line
+    media.held.set()
+    result = await leaving
+    assert str(result.outcome) == "CallerHungUp(reason='caller')"
+    assert result.streams[0].end is StreamEnd.STOPPED
+    await media.socket.connection.wait_closed()
+
+
+async def test_a_call_cancelled_during_the_handshake_never_starts_a_stream(
+    settings: Settings, media: MediaServer
+) -> None:
+    media.held = asyncio.Event()
+    async with SimulatedTwilio(settings) as twilio:
+        call = asyncio.create_task(twilio.place_call(stream_script()))
+        await media.asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        media.held.set()
+        async with asyncio.timeout(5):
+            await media.connected.wait()
+            await media.socket.connection.wait_closed()
+    assert media.socket.messages == []
