@@ -77,8 +77,9 @@ Action: TypeAlias = Say | SayAny | Text | CallTool | Fail | Incomplete | Drop
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``on`` is a trigger, narrowed by: ``turn`` (n-th caller turn, from 1), ``contains`` (typed
-    text, case does not matter), ``tool`` (whose output came), ``topic`` (response metadata)."""
+    """``on`` is a trigger, narrowed by: ``turn`` (n-th caller turn, from 1), ``contains`` (in the
+    text of a user or system message, case does not matter), ``tool`` (whose output came),
+    ``topic`` (in the response's metadata)."""
 
     on: On
     do: tuple[Action, ...]

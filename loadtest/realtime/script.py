@@ -87,6 +87,12 @@ class Script:
             self.turns = max(self.turns, number)
             self._open = CallerTurn(number)
 
+    def note_system_text(self, text: str) -> None:
+        """A message of the client's to the model; it counts only where the script waits for it."""
+        trigger = TypedText(text)
+        if any(_matches(step, trigger) for step in self.scenario.steps):
+            self._open = trigger
+
     def note_assistant_text(self) -> None:
         """The client told what was already said: nothing is open, and no greeting is due."""
         self._begun = True

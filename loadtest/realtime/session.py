@@ -271,7 +271,9 @@ class RealtimeSession:
         stage.record.texts.append((str(item.role), item.text))
         if item.role == "user":
             stage.script.note_user_text(item.text)
-        elif item.role == "assistant":
+        elif item.role == "system":
+            stage.script.note_system_text(item.text)
+        else:
             stage.script.note_assistant_text()
         stage.note("text_told", role=item.role)
 

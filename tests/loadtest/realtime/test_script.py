@@ -101,6 +101,15 @@ def test_other_text_is_no_turn() -> None:
     assert script.note_turn() == 1
 
 
+def test_a_system_message_counts_only_where_the_script_waits_for_it() -> None:
+    script = Script(SCENARIO)
+    script.note_turn()
+    script.note_system_text("Go on where it stopped.")
+    assert script.trigger() == CallerTurn(1)
+    script.note_system_text("Somebody pressed 0.")
+    assert script.trigger() == TypedText("Somebody pressed 0.")
+
+
 def test_what_did_not_complete_is_answered_again() -> None:
     script = Script(SCENARIO)
     script.note_turn()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from loadtest.realtime.formats import AudioFormat
 from loadtest.realtime.script import CallerSilent
 from tests.loadtest.realtime.conftest import Bench, bench, speech, telephone_settings
 
@@ -85,3 +86,41 @@ def test_the_end_of_a_session_leaves_no_timer_behind() -> None:
     session.talk()
     session.clock.advance(100)
     assert len(session.wire.events) == sent
+
+
+def test_a_client_that_keeps_the_time_itself_gets_the_same_question() -> None:
+    session = bench("schedule")
+    session.send("session.update", session=telephone_settings())
+    session.talk()
+    content = [{"type": "input_text", "text": "Ask whether they are still there."}]
+    item = {"type": "message", "role": "system", "content": content}
+    session.send("conversation.item.create", item=item)
+    session.send("response.create")
+    (_, asked) = session.all("response.done")
+    content = asked["response"]["output"][0]["content"]
+    assert content == [{"type": "output_audio", "transcript": "Are you still there?"}]
+
+
+def test_semantic_vad_ends_a_turn_by_its_eagerness() -> None:
+    ends = []
+    for eagerness in ("high", "low"):
+        session = bench("schedule")
+        detection = {"type": "semantic_vad", "eagerness": eagerness}
+        session.send("session.update", session=telephone_settings(turn_detection=detection))
+        session.append(speech() + AudioFormat.PCMU.silence(1500))
+        (stopped,) = session.all("input_audio_buffer.speech_stopped")
+        ends.append(stopped["audio_end_ms"])
+    assert ends[1] - ends[0] == 700
+
+
+def test_a_response_interrupted_at_once_is_done_without_having_been_created() -> None:
+    session = bench("schedule", "typical")
+    session.clock.advance(5)
+    session.send("session.update", session=telephone_settings())
+    session.clock.advance(5)
+    session.talk()
+    session.append(speech())
+    session.clock.advance(0.001)
+    assert session.all("response.created") == []
+    (done,) = session.all("response.done")
+    assert (done["response"]["status"], done["response"]["output"]) == ("cancelled", [])
