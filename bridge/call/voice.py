@@ -39,7 +39,9 @@ class AssistantVoice:
         try:
             byte_count = base64_length(payload)
         except ValueError:
-            return []  # costs this piece only
+            byte_count = 0
+        if not byte_count:
+            return []  # costs this piece only; Twilio takes no empty payload
         opening, closing = self.playback.sent(item_id, content_index, byte_count)
         effects: list[Effect] = [PlayAudio(payload), SendMark(closing)]
         return effects if opening is None else [SendMark(opening), *effects]

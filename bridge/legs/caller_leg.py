@@ -130,8 +130,8 @@ class CallerLeg(WSListener):
         self.transport = None
         self._audio = None
         self._closing.over()
-        fault = None if self._closing.begun else peers_fault(transport)
-        if fault is not None:
+        fault = peers_fault(transport)
+        if fault is not None and self._fault is None:
             self._fault = fault.reason
             self._on_fault(self, fault)
         self._on_gone(self)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,10 +16,23 @@ import uvloop
 from structlog.typing import EventDict
 
 from bridge.store.ledger import Ledger
-from loadtest.realtime import SimulatedRealtime, SimulatorOptions
+from loadtest.realtime import LineLibrary, SessionRecord, SimulatedRealtime, SimulatorOptions
+from loadtest.realtime.lines import Line
+from loadtest.twilio import CallResult, CallScript, Origins, PhoneNumber, SimulatedTwilio
+from loadtest.twilio import Settings as TwilioSettings
+from tests.bridge.legs.audio import tone
 from tests.bridge.legs.phone import Phone, open_call
 from tests.bridge.legs.puppet import PuppetModel, PuppetSession, serve_puppet
-from tests.bridge.legs.served import GREETING, GREETING_ULAW, ServedBridge, keep_line, serve_bridge
+from tests.bridge.legs.served import (
+    ACCOUNT,
+    AUTH_TOKEN,
+    GREETING,
+    GREETING_ULAW,
+    PUBLIC,
+    ServedBridge,
+    keep_line,
+    serve_bridge,
+)
 
 ServeBridge: TypeAlias = Callable[..., Awaitable[ServedBridge]]
 Talk: TypeAlias = Callable[..., Awaitable[tuple[Phone, PuppetSession]]]
@@ -89,16 +103,6 @@ async def silent_puppet(stack: AsyncExitStack) -> PuppetModel:
 
 
 @pytest.fixture
-async def simulated_model(
-    stack: AsyncExitStack,
-) -> Callable[[SimulatorOptions], Awaitable[SimulatedRealtime]]:
-    async def start(options: SimulatorOptions) -> SimulatedRealtime:
-        return await stack.enter_async_context(SimulatedRealtime(options))
-
-    return start
-
-
-@pytest.fixture
 async def talk(stack: AsyncExitStack, puppet: PuppetModel) -> Talk:
     """A call in conversation: both of its ends, in the test's hands."""
 
@@ -112,7 +116,60 @@ async def talk(stack: AsyncExitStack, puppet: PuppetModel) -> Talk:
 
 
 @pytest.fixture
+async def open_line(
+    stack: AsyncExitStack, bridge_under_test: ServeBridge, silent_puppet: PuppetModel
+) -> Phone:
+    """A stream that has started, towards a model that says nothing yet."""
+    bridge = await bridge_under_test(silent_puppet.url)
+    return await stack.enter_async_context(open_call(bridge))
+
+
+@pytest.fixture
 def logged() -> Iterator[list[EventDict]]:
     """Everything that was logged, as events."""
     with structlog.testing.capture_logs() as events:
         yield events
+
+
+@dataclass(frozen=True)
+class Called:
+    """A call between the two simulators: what the caller and what the model knows of it."""
+
+    result: CallResult
+    record: SessionRecord
+    bridge: ServedBridge
+
+
+SimulatedCall: TypeAlias = Callable[..., Awaitable[Called]]
+
+
+def lines_of_tones(**lengths_ms: int) -> LineLibrary:
+    """Assistant lines by name, each a tone of that length."""
+    return LineLibrary(
+        {name: Line(name, f"A line named {name}.", tone(ms)) for name, ms in lengths_ms.items()}
+    )
+
+
+def twilio_for(bridge: ServedBridge) -> SimulatedTwilio:
+    """A simulated Twilio whose number belongs to this bridge."""
+    origins = Origins({PUBLIC: f"http://127.0.0.1:{bridge.port}"})
+    number = PhoneNumber(f"{PUBLIC}/voice", status_callback=f"{PUBLIC}/status")
+    account = TwilioSettings(ACCOUNT, AUTH_TOKEN, origins=origins, rest_port=None)
+    return SimulatedTwilio(account, number)
+
+
+@pytest.fixture
+async def simulated_call(stack: AsyncExitStack, bridge_under_test: ServeBridge) -> SimulatedCall:
+    """One call between the simulators, to its end."""
+
+    async def place(script: CallScript, options: SimulatorOptions, **environ: str) -> Called:
+        lines = options.lines or lines_of_tones(long=4000, short=300, closing=800)
+        chosen = replace(options, lines=lines)
+        model = await stack.enter_async_context(SimulatedRealtime(chosen))
+        bridge = await bridge_under_test(model.url, **environ)
+        async with twilio_for(bridge) as twilio:
+            result = await twilio.place_call(script)
+        await bridge.idle()
+        return Called(result, model.sessions[0], bridge)
+
+    return place

@@ -99,6 +99,13 @@ class Phone:
         await self.stop()
         await self.connection.close()
 
+    def stop_reading(self) -> None:
+        """Leave everything on the wire: the bridge's window fills up."""
+        self.connection.transport.pause_reading()
+
+    def start_reading(self) -> None:
+        self.connection.transport.resume_reading()
+
     def reset(self) -> None:
         """The line is cut: a TCP reset without a word."""
         transport = self.connection.transport
@@ -189,3 +196,10 @@ async def open_call(
         await phone.connected()
         await phone.start()
         yield phone
+
+
+async def taken(bridge: ServedBridge, phone: Phone) -> None:
+    """Everything that the phone has sent so far has been taken by the call."""
+    before = len(bridge.watcher.of(phone.call_sid, "digit"))
+    await phone.press("1")
+    await bridge.watcher.until(phone.call_sid, "digit", before + 1)

@@ -20,6 +20,7 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 from audiocodecs import WavAudio, write_wav
 from bridge.call.effects import Note
 from bridge.config import Settings
+from bridge.legs.runner import Call, Hands
 from bridge.legs.switchboard import Switchboard
 from bridge.lines import line_key
 from bridge.settling import Settler
@@ -83,6 +84,21 @@ class Watcher:
         return found[count - 1]
 
 
+class Witness:
+    """Stands before the real hands and keeps each call that they settled."""
+
+    def __init__(self, hands: Hands) -> None:
+        self._hands = hands
+        self.calls: dict[str, Call] = {}
+
+    async def settle(self, call: Call) -> None:
+        self.calls[call.start.call_sid] = call
+        await self._hands.settle(call)
+
+    async def run_tool(self, call: Call, name: str, arguments: Mapping[str, object]) -> str:
+        return await self._hands.run_tool(call, name, arguments)
+
+
 @dataclass(frozen=True)
 class Invitation:
     """What the voice webhook answered: where the stream goes and what it brings along."""
@@ -102,6 +118,7 @@ class ServedBridge:
     ledger: Ledger
     switchboard: Switchboard
     watcher: Watcher
+    settled: Mapping[str, Call]
     http: aiohttp.ClientSession
     signer: RequestValidator = field(default_factory=lambda: RequestValidator(AUTH_TOKEN))
 
@@ -164,9 +181,9 @@ class ServedBridge:
         await self._until(lambda: self.switchboard.warm_sessions == count)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        # Nobody tells of these; they are looked at as a health page would.
         async with asyncio.timeout(WAIT_S):
-            while not condition():
+            # Nobody tells of these; they are looked at as a health page would.
+            while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
 
@@ -202,12 +219,13 @@ async def serve_bridge(
     settings = settings_for(model_url, port, limits or {}, environ or {})
     ledger = ledger or memory_ledger()
     watcher = Watcher()
+    hands = Witness(Settler(settings, ledger, time.time))
     switchboard = Switchboard(
         settings,
         tenants_of(settings),
         ledger,
         upgrade_gate(settings),
-        Settler(settings, ledger, time.time),
+        hands,
         watcher.observe,
     )
     app = build_app(settings, ledger, switchboard, clock=time.time)
@@ -217,7 +235,7 @@ async def serve_bridge(
         await switchboard.start()
         await server.listening()
         try:
-            yield ServedBridge(settings, port, ledger, switchboard, watcher, http)
+            yield ServedBridge(settings, port, ledger, switchboard, watcher, hands.calls, http)
         finally:
             await switchboard.close()
             await http.close()
