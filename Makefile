@@ -26,6 +26,12 @@ demo: $(STAMP) ## four calls through the whole system, no keys, no network (REAL
 test: check ## every check, then every test
 	$(BIN)/python -m pytest -n 4
 
+bench: $(STAMP) ## calls on one core, beside a bare relay, in the same run
+	$(BIN)/python -m loadtest.bench
+
+serve: $(STAMP) ## take calls (settings from the environment; see .env.example)
+	$(BIN)/triage-bridge serve
+
 check: $(STAMP) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import orjson
+from orjson import loads
 from picows import WSCloseCode, WSFrame, WSListener, WSTransport
 
 from bridge.errors import RemoteProtocolError
@@ -13,6 +14,7 @@ from bridge.legs.closing import Closing, peers_fault
 from bridge.legs.fragments import Fragments
 from bridge.legs.sockets import BINARY, CLOSE, CONTINUATION, HIGH_WATER_BYTES, TEXT
 from bridge.protocol import twilio_stream as tw
+from bridge.protocol.twilio_stream import media_payload
 from bridge.protocol.unhandled import UnhandledCounter
 
 CLOSE_CODES = {
@@ -89,6 +91,7 @@ class CallerLeg(WSListener):
             return
         if self._closing.begun:
             return
+        self._audio = None
         code = CLOSE_CODES.get(reason, WSCloseCode.POLICY_VIOLATION) if reason else WSCloseCode.OK
         self._closing.begin(self.transport, code, reason)
 
@@ -103,28 +106,39 @@ class CallerLeg(WSListener):
         transport.underlying_transport.set_write_buffer_limits(HIGH_WATER_BYTES)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A caller's audio passes the first lines and no other, 50 times a second."""
+        try:
+            if self._audio is None or frame.msg_type is not TEXT or not frame.fin:
+                self._uncommon(transport, frame)
+                return
+            message = loads(frame.get_payload_as_bytes())
+            payload = media_payload(message)
+            if payload is not None:
+                self._audio(payload)
+            else:
+                self._control(tw.decode_object(message))
+        except orjson.JSONDecodeError:
+            self._refuse(RemoteProtocolError("message is not JSON", reason="bad_json"))
+        except RemoteProtocolError as error:
+            self._refuse(error)
+
+    def _uncommon(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Before the stream starts, parts of messages, and everything that is not text."""
         kind = frame.msg_type
         if kind is CLOSE:
             self._closing.peer_closed(transport)
             return
         if transport.is_close_frame_sent or kind not in (TEXT, CONTINUATION, BINARY):
             return
-        try:
-            whole = self._fragments.whole(frame)
-            if whole is None:
-                return
-            message = orjson.loads(whole)
-            # The path of a caller's audio: straight through, nothing but this.
-            if self._audio is not None:
-                payload = tw.media_payload(message)
-                if payload is not None:
-                    self._audio(payload)
-                    return
-            self._control(tw.decode_object(message))
-        except orjson.JSONDecodeError:
-            self._refuse(RemoteProtocolError("message is not JSON", reason="bad_json"))
-        except RemoteProtocolError as error:
-            self._refuse(error)
+        whole = self._fragments.whole(frame)
+        # In the middle of a message in parts nothing else may come: the way above is closed.
+        self._open_way(self._fragments.complete)
+        if whole is not None:
+            self._control(tw.decode_object(loads(whole)))
+
+    def _open_way(self, whole: bool) -> None:
+        streaming = self._side is not None and self._state.streaming
+        self._audio = self._side.caller_audio if self._side and streaming and whole else None
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.transport = None
@@ -155,13 +169,16 @@ class CallerLeg(WSListener):
             case tw.Start():
                 self.stream_sid = message.stream_sid
                 self._side = self._on_start(self, message)
-                self._audio = self._side.caller_audio
+                self._open_way(self._fragments.complete)
             case tw.Unhandled(kind=kind):
                 self._unhandled.note(kind)
             case tw.Stop():
                 self._audio = None
                 if self._side is not None:
                     self._side.caller_message(message)
+            case tw.Media(payload=payload):
+                if self._side is not None:
+                    self._side.caller_audio(payload)
             case _:
                 if self._side is not None:
                     self._side.caller_message(message)

@@ -15,6 +15,11 @@ class Fragments:
         self._limit_bytes = limit_bytes
         self._parts: bytearray | None = None
 
+    @property
+    def complete(self) -> bool:
+        """No message is in parts right now."""
+        return self._parts is None
+
     def whole(self, frame: WSFrame) -> memoryview | bytes | None:
         """The text message that ``frame`` completes, None while parts are missing.
 

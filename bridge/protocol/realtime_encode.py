@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import assert_never
 
+import orjson
+
 from bridge.errors import LocalProtocolError
 from bridge.protocol.realtime_messages import (
     AddText,
@@ -30,7 +32,7 @@ _MAX_METADATA_VALUE = 512
 
 def encode_append(payload: str) -> bytes:
     """Caller audio, base64 in the configured input format. The hot path, 50 times a second."""
-    return dump_json({"type": "input_audio_buffer.append", "audio": payload})
+    return orjson.dumps({"type": "input_audio_buffer.append", "audio": payload})
 
 
 def encode(command: Command) -> bytes:
