@@ -22,8 +22,8 @@ class LocalProtocolError(TriageBridgeError):
 class RemoteProtocolError(TriageBridgeError):
     """The peer's fault: it sent what the protocol does not allow.
 
-    ``reason`` is a short snake_case name that is safe to log; the message names the field, what came
-    (its type, never audio or words) and what was expected.
+    ``reason`` is a short snake_case name that is safe to log; the message names the field, what
+    came (its type, never audio or words) and what was expected.
     """
 
     def __init__(self, message: str, *, reason: str = "bad_message") -> None:
