@@ -13,7 +13,7 @@ from dispatch.crosscheck import Fault
 from dispatch.decision import Decision
 from dispatch.envelope import MAX_SUMMARY, Envelope
 from dispatch.intents import Intent
-from dispatch.policy import TenantPolicy
+from dispatch.policy import ANY_NUMBER, TenantPolicy
 from dispatch.routes import (
     REACHES_PERSON,
     CallbackTaskRoute,
@@ -42,6 +42,7 @@ def advice(policy: TenantPolicy) -> Iterator[Fault]:
     yield from _keys(policy)
     yield from _sizes(policy)
     yield from _languages(policy)
+    yield from _rollout(policy)
 
 
 def _digits(policy: TenantPolicy) -> Iterator[Fault]:
@@ -206,3 +207,11 @@ def _languages(policy: TenantPolicy) -> Iterator[Fault]:
         for tag in line if isinstance(line, dict) else ():
             if tag.split("-")[0] not in spoken:
                 yield ("lines", field, tag), f"{tag!r} is not one of business.languages"
+
+
+def _rollout(policy: TenantPolicy) -> Iterator[Fault]:
+    if ANY_NUMBER in policy.numbers:
+        return
+    for number in policy.rollout.numbers:
+        if number not in policy.numbers:
+            yield ("rollout", "numbers", number), "is not a number of this tenant: it never counts"

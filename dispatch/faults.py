@@ -151,7 +151,7 @@ def _lower(text: str) -> str:
 
 
 def _suggestion(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from dispatch.crosscheck import FieldPath, Parts, contradictions
 from dispatch.intents import DefaultDestination, Destination, Intent, PersonDestination
 from dispatch.lookups import LookupTool
+from dispatch.rollout import Admission, Guard, Rollout
 from dispatch.routes import Name, Route, Strict
 from dispatch.settings import Business, Entry, Limits, Lines, Model
 from dispatch.slots import Slot
@@ -43,6 +44,9 @@ class TriageFile(Strict):
     model: Model = Model()
     lines: Lines = Lines()
     limits: Limits = Limits()
+    rollout: Rollout = Rollout()
+    guard: Guard = Guard()
+    admission: Admission = Admission()
     routes: dict[Name, Route] = Field(min_length=1)
     default: DefaultDestination
     human: PersonDestination
