@@ -87,7 +87,7 @@ async def read_call(store: Store, call_sid: str) -> dict[str, Any] | None:
         row = connection.execute(select(calls).where(calls.c.call_sid == call_sid)).first()
         if row is None:
             return None
-        call = {name: value for name, value in row._asdict().items() if name not in _OURS}
+        call = {name: value for name, value in _plain(row).items() if name not in _OURS}
         call["caller"] = store.cipher.decrypt(row.caller)
         return {"call": call} | {
             name: [
@@ -198,7 +198,7 @@ def _rows(connection: Connection, part: str, call_sid: str) -> Sequence[Row[Any]
 
 
 def _opened(part: str, row: Row[Any], cipher: DataCipher) -> dict[str, Any]:
-    values = row._asdict()
+    values = _plain(row)
     del values["call_sid"]
     for name, stored in values.items():
         if stored is None:
@@ -210,3 +210,8 @@ def _opened(part: str, row: Row[Any], cipher: DataCipher) -> dict[str, Any]:
         elif (part, name) in _PLAIN_JSON:
             values[name] = orjson.loads(stored)
     return values
+
+
+def _plain(row: Row[Any]) -> dict[str, Any]:
+    """Column names are strings of SQLAlchemy's own kind, which JSON encoders refuse as keys."""
+    return {str(name): value for name, value in row._asdict().items()}

@@ -1,0 +1,109 @@
+"""What the commands that look into the database share: opening it, masking, tables."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import click
+import orjson
+
+from bridge.config import LogSettings
+from bridge.logs import Redactor, configure_logs, last_two
+from bridge.store.ledger import LedgerUnavailableError
+from bridge.store.settings import StoreSettings, read_store_settings
+from bridge.store.store import Store, open_store
+
+T = TypeVar("T")
+
+FAILED = 1
+
+
+def with_stores(
+    work: Callable[[list[Store], StoreSettings], Awaitable[T]], tenant: str | None = None
+) -> T:
+    """Run ``work`` on every database of the settings, or on that of one tenant alone.
+
+    Raises ConfigurationError, or ends the command if a database fails on the way.
+    """
+    settings = read_store_settings(os.environ)
+    configure_logs(LogSettings("error", "console"), settings.secrets)
+    try:
+        return asyncio.run(_opened(work, settings, tenant))
+    except LedgerUnavailableError as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _opened(
+    work: Callable[[list[Store], StoreSettings], Awaitable[T]],
+    settings: StoreSettings,
+    tenant: str | None,
+) -> T:
+    stores: list[Store] = []
+    try:
+        for url in _urls(settings, tenant):
+            stores.append(await open_store(url, settings.data_keys, clock=time.time))  # noqa: PERF401
+        return await work(stores, settings)
+    finally:
+        for store in stores:
+            await store.close()
+
+
+def _urls(settings: StoreSettings, tenant: str | None) -> list[str]:
+    if tenant is not None:
+        return [settings.url_of(tenant).get_secret_value()]
+    every = (settings.url, *settings.tenant_urls.values())
+    return list(dict.fromkeys(url.get_secret_value() for url in every))
+
+
+# --- options ----------------------------------------------------------------------------------
+
+tenant_option = click.option("--tenant", help="Only this tenant's calls.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+reveal_option = click.option("--reveal", is_flag=True, help="Show telephone numbers in full.")
+
+
+def start_of(day: dt.datetime) -> float:
+    """Unix seconds of midnight UTC."""
+    return day.replace(tzinfo=dt.UTC).timestamp()
+
+
+# --- output -----------------------------------------------------------------------------------
+
+
+def masked(number: str, reveal: bool) -> str:
+    return one_line(number) if reveal else last_two(number)
+
+
+def masked_words(text: str, reveal: bool) -> str:
+    """What was said, numbers in it masked as everywhere."""
+    return one_line(text if reveal else Redactor().text(text))
+
+
+def one_line(text: str) -> str:
+    """Nothing that was said or sent may move an operator's cursor."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def moment(unix_s: float) -> str:
+    return dt.datetime.fromtimestamp(unix_s, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def dollars(usd: float | None) -> str:
+    return "unknown" if usd is None else f"${usd:.4f}"
+
+
+def print_json(value: object) -> None:
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their widest value; the last one ends where it ends."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
