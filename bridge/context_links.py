@@ -50,7 +50,7 @@ class ContextLinks:
         """
         if not signature or not expires:
             return "signature_missing"
-        given = signature.encode()
+        given = signature.encode("utf-8", "replace")
         signed = [_signature(key, call_sid, expires).encode() for key in self._keys]
         if not any([hmac.compare_digest(one, given) for one in signed]):  # noqa: C419 - all of them
             return "signature_wrong"
@@ -59,5 +59,7 @@ class ContextLinks:
 
 
 def _signature(key: bytes, call_sid: str, expires: str) -> str:
-    digest = hmac.new(key, f"{call_sid}.{expires}".encode(), hashlib.sha256).digest()
+    digest = hmac.new(
+        key, f"{call_sid}.{expires}".encode("utf-8", "replace"), hashlib.sha256
+    ).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
