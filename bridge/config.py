@@ -14,6 +14,7 @@ from bridge.call.limits import CallLimits
 from bridge.origin import Origin
 from bridge.outward_settings import OutwardSettings
 from bridge.protocol.realtime_session import SessionSettings
+from bridge.store.settings import StoreSettings
 
 DefaultEntry: TypeAlias = Literal["number", "studio"]
 
@@ -140,6 +141,7 @@ class Settings:
     log: LogSettings
     triage: TriageSettings
     outward: OutwardSettings
+    store: StoreSettings
 
     @classmethod
     def from_env(
@@ -170,4 +172,4 @@ class Settings:
         """Everything that must never be shown."""
         single = (self.openai.api_key, self.twilio.api_secret)
         known = (secret for secret in single if secret is not None)
-        return (*self.twilio.auth_tokens, *known, *self.outward.secrets)
+        return (*self.twilio.auth_tokens, *known, *self.outward.secrets, *self.store.secrets)

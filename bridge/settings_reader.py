@@ -37,6 +37,7 @@ from bridge.protocol.realtime_session import (
     Vad,
     accepts_reasoning,
 )
+from bridge.store.settings import store_settings
 
 SID_OF_ACCOUNT = "AC[0-9a-f]{32}"
 SID_OF_FLOW = "FW[0-9a-f]{32}"
@@ -76,6 +77,7 @@ def read_settings(
         ),
         triage=_triage(env),
         outward=outward_settings(env, environ),
+        store=store_settings(env, environ),
     )
     if env.faults:
         raise ConfigurationError(env.faults)

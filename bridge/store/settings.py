@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
 from bridge.environment import Environment, shown
 from bridge.errors import ConfigurationError
-from bridge.store.address import database_url
 
 DATABASE_URL = "DATABASE_URL"
 RETENTION_DAYS = "RETENTION_DAYS"
@@ -43,8 +43,11 @@ class StoreSettings:
 
     @property
     def secrets(self) -> tuple[SecretStr, ...]:
-        """Everything that must never be shown."""
-        return (self.url, *self.tenant_urls.values(), *self.data_keys)
+        """Everything that must never be shown: passwords, as written and as meant, and keys."""
+        urls = (url.get_secret_value() for url in (self.url, *self.tenant_urls.values()))
+        written = [password for url in urls if (password := urlsplit(url).password)]
+        meant = [unquote(password) for password in written]
+        return (*map(SecretStr, dict.fromkeys([*written, *meant])), *self.data_keys)
 
     def check_tenants(self, tenants: Collection[str]) -> None:
         """Raises ConfigurationError for a variable that names no tenant, or more than one.
@@ -110,6 +113,9 @@ def _url(env: Environment, name: str) -> SecretStr | None:
     text = env.text(name)
     if not text:
         return None
+    # Imported here: commands that need no database start without SQLAlchemy.
+    from bridge.store.address import database_url
+
     try:
         database_url(text)
     except ValueError as expected:
