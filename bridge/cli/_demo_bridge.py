@@ -31,6 +31,8 @@ PUBLIC_URL = "https://bridge.example"
 FLOW_SID = "FW00000000000000000000000000000001"
 """The Studio flow that sends the calls; the triage file names it."""
 TRIAGE_FILE = Path(__file__).parents[2] / "examples" / "acme-plumbing.toml"
+NEVER_MAILED = {"SMTP_URL": "smtp://127.0.0.1:9", "SMTP_FROM": "triage@bridge.example"}
+"""The triage file has a route that writes e-mail; no call of the demo takes it."""
 OPERATORS_OWN = ("OPENAI_API_KEY", "REALTIME_URL")
 """All that is taken from the environment, and only for the real model."""
 
@@ -54,6 +56,7 @@ def demo_settings(
         "TRIAGE_FILE": str(TRIAGE_FILE),
         "GREETING_CACHE": str(greetings),
         "POOL_SIZE": "1",
+        **NEVER_MAILED,
     }
     return Settings.from_env({**settings, **environ}, port=port)
 

@@ -116,9 +116,8 @@ async def _play(options: Options, log: TextIO) -> bool:
         await stack.enter_async_context(running_bridge(settings, tenants, listening, watch))
         reports = []
         for number, call in enumerate(options.calls, start=1):
-            screen.heading(
-                f"Call {number} of {len(options.calls)}: {call.title} -> {call.expected}"
-            )
+            screen.heading(f"Call {number} of {len(options.calls)}: {call.title}")
+            screen.say(f"It has to arrive here: {call.expected}", "dim")
             reports.append(await player.play(call))
             demo.write_call(options.out, reports[-1])
     files = demo.write_demo(options.out, reports)

@@ -19,7 +19,20 @@ class TurnFigures:
     out_ms: float | None
     bridge_ms: float | None
     used_tool: bool
+    decided: bool = False
+    """The answer is the closing line: the decision was made on its way."""
     ear_ms: int | None = None
+
+    @property
+    def over_budget(self) -> bool:
+        return (self.model_ms or 0) > MODEL_BUDGET_MS or (self.out_ms or 0) > HEARD_BUDGET_MS
+
+    @property
+    def on_its_way(self) -> str | None:
+        """What the answer had to wait for besides the model's first words."""
+        if self.used_tool:
+            return "a tool call"
+        return "the decision" if self.decided else None
 
 
 @dataclass(frozen=True, slots=True)

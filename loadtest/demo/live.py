@@ -25,16 +25,24 @@ _TOLD = {
 
 
 class LiveCall:
-    """Fed with everything in the order in which it becomes known. ``ms`` since the call began."""
+    """Fed with everything in the order in which it becomes known. ``ms`` since the call began.
 
-    def __init__(self, call: DemoCall, screen: Screen) -> None:
+    ``overheard``: the words of an item so far, from the model itself. An answer that is interrupted
+    never gets a transcript.
+    """
+
+    def __init__(
+        self, call: DemoCall, screen: Screen, overheard: Callable[[str], str] = lambda item: ""
+    ) -> None:
         self.turns: list[TurnFigures] = []
         self.cuts: list[Cut] = []
         self.verdicts = Verdicts()
         self.greeting_ms: int | None = None
         self._call = call
         self._screen = screen
+        self._overheard = overheard
         self._spoken = 0
+        self._speaking = ""
         self._words: dict[str, str] = {}
         self._stream_ms: int | None = None
         self._caller_began_ms = 0
@@ -65,6 +73,7 @@ class LiveCall:
                 ms, "bridge", f"a model session is bound, {note.fields.get('after_ms')} ms on"
             ),
             "caller_said": self._understood,
+            "assistant_speaks": self._assistant_speaks,
             "assistant_said": self._assistant_said,
             "turn": self._turn_measured,
             "barge_in": self._barge_in,
@@ -130,7 +139,10 @@ class LiveCall:
         self._caller_ended_ms = self._answered_ms = None
         said = self._call.spoken[self._spoken].text if self._expects_words() else "…"
         self._spoken += 1
-        over = " (over the assistant)" if event.data.get("over_assistant") else ""
+        over = ""
+        if event.data.get("over_assistant"):
+            over = " (over the assistant)"
+            self._tell_unfinished(event.at_ms)
         self._line(event.at_ms, "caller", f'"{said}"{over}')
         self._screen.now("the caller is speaking")
 
@@ -155,8 +167,7 @@ class LiveCall:
             return
         if self._cut is not None:
             self._cut = replace(self._cut, silent_after_ms=event.at_ms - self._caller_began_ms)
-            if self._cut.item in self._words:
-                self._tell_cut(event.at_ms)
+            self._tell_cut(event.at_ms)
         elif self._decided:
             self._line(event.at_ms, "bridge", "the assistant is cut in mid-sentence")
 
@@ -174,14 +185,21 @@ class LiveCall:
         if not any(_plain(heard) in _plain(text) for text in spoken):
             self._line(ms, "model", f'understood "{heard}"')
 
+    def _assistant_speaks(self, ms: int, note: Note) -> None:
+        self._speaking = str(note.fields.get("item"))
+
+    def _tell_unfinished(self, ms: int) -> None:
+        """What the assistant was about to say when the caller began."""
+        words = "" if self._speaking in self._words else self._overheard(self._speaking)
+        if words:
+            self._line(ms, "assistant", f'"{words} …" (not finished)')
+
     def _assistant_said(self, ms: int, note: Note) -> None:
         item = str(note.fields.get("item"))
         if not note.words:
             return
         self._words[item] = note.words
         self._line(ms, "assistant", f'"{note.words}"')
-        if self._cut is not None and self._cut.item == item:
-            self._tell_cut(ms)
 
     def _turn_measured(self, ms: int, note: Note) -> None:
         fields = note.fields
@@ -191,6 +209,7 @@ class LiveCall:
             out_ms=_figure(fields, "first_audio_out_ms"),
             bridge_ms=_figure(fields, "bridge_ms"),
             used_tool=bool(fields.get("used_tool")),
+            decided=self._decided,
         )
         if self._answered_ms is not None:
             self._tell_turn(ms)
@@ -231,8 +250,9 @@ class LiveCall:
         text = Text("first model audio ").append(against(turn.model_ms, MODEL_BUDGET_MS))
         text.append(", first audio out ").append(against(turn.out_ms, HEARD_BUDGET_MS))
         ear = "not heard" if turn.ear_ms is None else f"{turn.ear_ms} ms at the ear"
-        tool = ", with a tool call" if turn.used_tool else ""
-        self._line(ms, "turn", text.append(f" ({ear}{tool}; in the bridge {turn.bridge_ms:g} ms)"))
+        on_its_way = "" if (why := turn.on_its_way) is None else f", {why} on its way"
+        figures = f" ({ear}{on_its_way}; in the bridge {turn.bridge_ms:g} ms)"
+        self._line(ms, "turn", text.append(figures))
 
     def _tell_cut(self, ms: int) -> None:
         cut, self._cut = self._cut, None

@@ -9,7 +9,7 @@ from loadtest.demo.calls import DemoCall, Destination
 from loadtest.demo.figures import Cut, TurnFigures, Verdicts
 from loadtest.demo.live import LiveCall
 from loadtest.demo.screen import Screen
-from loadtest.demo.timeline import Entry, Note, Timeline, session_of
+from loadtest.demo.timeline import Entry, Note, Timeline, session_of, words_so_far
 from loadtest.realtime import SessionRecord, SimulatedRealtime
 from loadtest.twilio import (
     CallEvent,
@@ -73,7 +73,7 @@ class Player:
 
     async def play(self, call: DemoCall) -> CallReport:
         """The whole call, in real time."""
-        live = self._live = LiveCall(call, self._screen)
+        live = self._live = LiveCall(call, self._screen, self._overheard)
         self._call_sid = ""
         with self._screen.live():
             result = await self._twilio.place_call(call.script, self._observe)
@@ -95,7 +95,9 @@ class Player:
         """What matters to whoever takes the call; of the rest only the names."""
         told = {name: facts[name] for name in _TELLING if facts.get(name) not in (None, "")}
         others = [name for name in facts if name not in told]
-        self._screen.facts(told | ({"and also": ", ".join(others)} if others else {}))
+        self._screen.facts(told)
+        if others:
+            self._screen.facts({"and also": ", ".join(others)}, whole=True)
 
     def _observe(self, event: CallEvent) -> None:
         if self._live is None:
@@ -105,6 +107,11 @@ class Player:
             self._timeline = Timeline(event.at - event.at_ms / 1000)
         self._timeline.twilio(event)
         self._live.twilio(event)
+
+    def _overheard(self, item: str) -> str:
+        """What the simulated model has said of an item so far, as its words run ahead."""
+        sessions = self._model.sessions if self._model is not None else []
+        return next((words for one in sessions if (words := words_so_far(one, item))), "")
 
     def _session(self, result: CallResult) -> SessionRecord | None:
         if self._model is None:

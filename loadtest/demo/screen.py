@@ -68,12 +68,13 @@ class Screen:
         name = Text(f"{who:<{_WHO_CHARS}} ", style=_WHO_STYLES.get(who, "dim"))
         self._hanging(Text.assemble(time, name), text if isinstance(text, Text) else Text(text))
 
-    def facts(self, facts: Mapping[str, object]) -> None:
-        """Names and values, indented under a line; long values are cut."""
+    def facts(self, facts: Mapping[str, object], *, whole: bool = False) -> None:
+        """Names and values, indented under a line; long values are cut unless ``whole``."""
         width = max((len(name) for name in facts), default=0)
         for name, value in facts.items():
             head = Text.assemble(_INDENT, Text(f"{name:<{width}}  ", style="dim"))
-            self._hanging(head, Text(shortened(_shown(value))))
+            text = _shown(value)
+            self._hanging(head, Text(text if whole else shortened(text)))
 
     def document(self, twiml: str) -> None:
         """A TwiML document, one element a line, long text cut."""
@@ -85,10 +86,11 @@ class Screen:
     def _hanging(self, head: Text, body: Text) -> None:
         """``body`` beside ``head``, as many lines as it needs, nothing under ``head``."""
         room = max(20, self._console.width - head.cell_len)
-        for number, line in enumerate(body.wrap(self._console, room)):
+        lines = body.wrap(self._console, room)
+        for line in lines:
             line.rstrip()
-            before = head if number == 0 else Text(" " * head.cell_len)
-            self._console.print(Text.assemble(before, line), soft_wrap=True)
+        below = Text(f"\n{' ' * head.cell_len}")
+        self._console.print(Text.assemble(head, below.join(lines)), soft_wrap=True)
 
 
 def pretty(twiml: str) -> list[str]:

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from loadtest.demo.figures import HEARD_BUDGET_MS, MODEL_BUDGET_MS, TurnFigures
+from loadtest.demo.figures import HEARD_BUDGET_MS, MODEL_BUDGET_MS
 from loadtest.demo.player import CallReport
 from loadtest.demo.recordings import DemoFiles
 from loadtest.demo.screen import Screen
@@ -65,12 +65,7 @@ def _spread(values: Sequence[float | None]) -> str:
 
 def _over(reports: Sequence[CallReport]) -> str:
     turns = [turn for report in reports for turn in report.turns]
-    over = [turn for turn in turns if _is_over(turn)]
-    with_tool = sum(turn.used_tool for turn in over)
-    return f"{len(over)} of {len(turns)}" + (
-        f", {with_tool} of them with a tool call" if with_tool else ""
-    )
-
-
-def _is_over(turn: TurnFigures) -> bool:
-    return (turn.model_ms or 0) > MODEL_BUDGET_MS or (turn.out_ms or 0) > HEARD_BUDGET_MS
+    over = [turn for turn in turns if turn.over_budget]
+    busy = sum(turn.on_its_way is not None for turn in over)
+    told = f"{len(over)} of {len(turns)}"
+    return f"{told}, {busy} of them with a tool call or the decision on its way" if busy else told

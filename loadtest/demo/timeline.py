@@ -14,6 +14,7 @@ from loadtest.twilio import CallEvent
 
 Source: TypeAlias = Literal["bridge", "twilio", "model"]
 _AUDIO_DELTA = "response.output_audio.delta"
+_WORDS_DELTA = "response.output_audio_transcript.delta"
 _TELLING = ("id", "type", "role", "name", "status", "code", "message", "metadata")
 
 
@@ -82,6 +83,15 @@ def session_of(
         if any(first <= turn.at_s <= last for turn in record.turns):
             return record
     return None
+
+
+def words_so_far(record: SessionRecord, item: str) -> str:
+    """What a simulated session has sent of an item's transcript."""
+    return "".join(
+        event["delta"]
+        for _, event in record.events_sent
+        if event["type"] == _WORDS_DELTA and event["item_id"] == item
+    )
 
 
 def write_jsonl(path: Path, lines: Iterable[Mapping[str, object]]) -> None:
