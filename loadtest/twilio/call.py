@@ -208,7 +208,7 @@ async def run_call(call: CallLeg, number: PhoneNumber | None) -> CallResult:
     journal, script = call.journal, call.script
     if number is not None:
         call.fallback_url, call.status_callback = number.fallback_url, number.status_callback
-    journal.event("call_started")
+    journal.event("call_started", journal.timeline.started)
     try:
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(_watch(call))
