@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from loadtest.realtime import SimulatedRealtime
+from loadtest.realtime import SimulatedRealtime, Spread, profile
 from tests.loadtest.realtime.conftest import FAST, INSTANT, MODEL, Client, connected
 
 REFUSED = {
@@ -100,7 +100,8 @@ async def test_a_slow_door_answers_the_upgrade_late_and_then_serves() -> None:
 
 
 async def test_what_is_sent_before_the_session_is_ready_waits_its_turn() -> None:
-    options = replace(FAST, scenario="schedule")
+    slow = replace(profile("fast"), created=Spread(500, 500), configured=Spread(300, 300))
+    options = replace(FAST, scenario="schedule", profile=slow)
     async with SimulatedRealtime(options) as server, connected(server) as client:
         await client.send("session.update", session={"type": "realtime", "instructions": "first"})
         await client.append(bytes(960), chunk_bytes=960)

@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from loadtest.realtime import SimulatedRealtime, profile
+from loadtest.realtime import Scenario, SimulatedRealtime
+from loadtest.realtime.scenario import Say, Step, Text
 from loadtest.realtime.script import CallerTurn, ToolOutput
 from tests.loadtest.realtime.conftest import FAST, INSTANT, TOOLS, Client, connected, speech
 
@@ -101,22 +102,6 @@ async def test_truncation_up_to_what_was_generated_is_recorded_and_beyond_is_ref
     assert item["content"] == [{"type": "output_audio"}]
 
 
-async def test_a_truncation_before_the_trailing_deltas_holds() -> None:
-    async with SimulatedRealtime(LONG) as server, connected(server) as client:
-        delta = await start_long_answer(client)
-        await client.append(speech())
-        await client.until("input_audio_buffer.speech_started")
-        await client.send(
-            "conversation.item.truncate",
-            item_id=delta["item_id"],
-            content_index=0,
-            audio_end_ms=40,
-        )
-        await client.until("conversation.item.truncated")
-        done = await client.until("response.done")
-    assert done["response"]["output"][0]["content"] == [{"type": "output_audio"}]
-
-
 async def test_only_spoken_items_can_be_truncated() -> None:
     async with SimulatedRealtime(INSTANT) as server, connected(server) as client:
         await client.configure()
@@ -165,21 +150,6 @@ async def test_one_response_at_a_time() -> None:
         await client.until("response.created")
     assert error["code"] == "conversation_already_has_active_response"
     assert delta["response_id"] in error["message"]
-
-
-async def test_without_interrupt_response_the_answer_goes_on_and_the_next_one_fails() -> None:
-    detection = {"type": "server_vad", "silence_duration_ms": 500, "interrupt_response": False}
-    options = replace(FAST, scenario="faq")
-    async with SimulatedRealtime(options) as server, connected(server) as client:
-        await client.configure(turn_detection=detection)
-        await client.talk()
-        await client.until("response.output_audio.delta")
-        await client.talk()
-        error = await client.until("error")
-        done = await client.until("response.done")
-        assert len(server.sessions[0].turns) == 2
-    assert error["error"]["code"] == "conversation_already_has_active_response"
-    assert done["response"]["status"] == "completed"
 
 
 async def test_a_tool_call_comes_in_three_events_and_its_output_is_answered() -> None:
@@ -250,25 +220,6 @@ async def test_several_items_and_calls_in_one_response() -> None:
     assert spoken_ms(client, output[1]["id"]) == 3785
 
 
-async def test_an_interrupted_call_has_half_its_arguments_and_is_incomplete() -> None:
-    slow = replace(profile("fast"), speed=5.0)
-    async with (
-        SimulatedRealtime(replace(FAST, scenario="human", profile=slow)) as server,
-        connected(server) as client,
-    ):
-        await client.configure()
-        await client.talk()
-        await client.until("response.function_call_arguments.delta")
-        await client.send("response.cancel")
-        finished = await client.until("response.function_call_arguments.done")
-        done = await client.until("response.done")
-    (item,) = done["response"]["output"]
-    assert item["status"] == "incomplete"
-    assert item["arguments"] == finished["arguments"]
-    with pytest.raises(orjson.JSONDecodeError):
-        orjson.loads(item["arguments"])
-
-
 async def test_a_tool_that_was_not_configured_is_not_called() -> None:
     async with SimulatedRealtime(replace(INSTANT, scenario="human")) as server:
         async with connected(server) as client:
@@ -324,13 +275,13 @@ async def test_an_output_for_an_unknown_or_answered_call_is_told() -> None:
 
 
 async def test_an_out_of_band_response_runs_beside_and_leaves_no_trace() -> None:
+    aside = Step("out_of_band", (Text('{"intent": "other"}'),), topic="intent")
+    both = Scenario("both", (Step("turn", (Say(("long_answer",)),)), aside))
     async with (
-        SimulatedRealtime(replace(LONG, scenario="reactive")) as server,
+        SimulatedRealtime(replace(FAST, scenario=both)) as server,
         connected(server) as client,
     ):
-        await client.configure()
-        await client.talk()
-        await client.until("response.output_audio.delta")
+        await start_long_answer(client)
         wanted = {
             "conversation": "none",
             "output_modalities": ["text"],

@@ -206,7 +206,7 @@ async def test_the_program_serves_until_it_is_interrupted() -> None:
     )
     assert program.stderr is not None
     try:
-        serving = (await asyncio.wait_for(program.stderr.readline(), 20)).decode()
+        serving = (await asyncio.wait_for(program.stderr.readline(), 60)).decode()
         url = serving.removeprefix("serving ").strip()
         headers = {"Authorization": "Bearer sk-test"}
         async with connect(f"{url}?model={MODEL}", additional_headers=headers) as socket_:
@@ -216,7 +216,7 @@ async def test_the_program_serves_until_it_is_interrupted() -> None:
             done = await client.until("response.done")
     finally:
         program.send_signal(signal.SIGINT)
-        rest = await asyncio.wait_for(program.stderr.read(), 20)
+        rest = await asyncio.wait_for(program.stderr.read(), 60)
     assert done["response"]["output"][0]["content"][0]["transcript"].startswith("We are open")
     assert await program.wait() == 0
     assert rest.decode() == "1 sessions, at most 1 at once\n"
@@ -227,6 +227,6 @@ async def test_the_program_says_what_is_wrong_with_its_scenario() -> None:
         *(sys.executable, "-m", "loadtest.realtime", "--port", "0", "--scenario", "opera"),
         stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await asyncio.wait_for(program.communicate(), 20)
+    _, errors = await asyncio.wait_for(program.communicate(), 60)
     assert program.returncode == 1
     assert errors.decode().startswith("Error: no scenario 'opera'; there are: billing, demo")
