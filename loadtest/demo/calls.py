@@ -167,4 +167,6 @@ def demo_call(name: str) -> DemoCall:
 
 
 def _ours(said: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, Clip]]:
+    """Sentences that the recorded calls lack: the same callers' synthetic voices (flite's slt and
+    awb), at the same level."""
     return ((text, Clip.from_wav(_FOLDER / "audio" / file)) for text, file in said)
