@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -12,9 +11,9 @@ from typing import TypeAlias
 
 import pytest
 import structlog
-import uvloop
 from structlog.typing import EventDict
 
+from bridge.eventloop import new_event_loop
 from bridge.store.ledger import Ledger
 from loadtest.realtime import LineLibrary, SessionRecord, SimulatedRealtime, SimulatorOptions
 from loadtest.realtime.lines import Line
@@ -41,8 +40,8 @@ Talk: TypeAlias = Callable[..., Awaitable[tuple[Phone, PuppetSession]]]
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Timers, transports and write buffers are those of the product: uvloop's."""
-    return {"uvloop": uvloop.new_event_loop}
+    """Timers, transports and write buffers are those of the product."""
+    return {"product": new_event_loop}
 
 
 @pytest.fixture
@@ -50,7 +49,6 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
     """What a test opens, closed in reverse order; afterwards no task of it may be left."""
     async with AsyncExitStack() as opened:
         yield opened
-    gc.collect()
     async with asyncio.timeout(5):
         while left := [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]:
             await asyncio.wait(left, timeout=0.1)
@@ -103,14 +101,24 @@ async def silent_puppet(stack: AsyncExitStack) -> PuppetModel:
 
 
 @pytest.fixture
-async def talk(stack: AsyncExitStack, puppet: PuppetModel) -> Talk:
+async def talk_to(stack: AsyncExitStack) -> Talk:
     """A call in conversation: both of its ends, in the test's hands."""
 
-    async def start(bridge: ServedBridge) -> tuple[Phone, PuppetSession]:
+    async def start(bridge: ServedBridge, puppet: PuppetModel) -> tuple[Phone, PuppetSession]:
         phone = await stack.enter_async_context(open_call(bridge))
         session = await puppet.session(len(puppet.sessions))
         await bridge.watcher.until(phone.call_sid, "model_ready")
         return phone, session
+
+    return start
+
+
+@pytest.fixture
+async def talk(talk_to: Talk, puppet: PuppetModel) -> Talk:
+    """As ``talk_to``, with the usual model."""
+
+    async def start(bridge: ServedBridge) -> tuple[Phone, PuppetSession]:
+        return await talk_to(bridge, puppet)
 
     return start
 

@@ -274,12 +274,22 @@ class PuppetModel:
 
 @contextlib.asynccontextmanager
 async def serve_puppet(
-    configures: bool = True, compression: str | None = None
+    configures: bool = True,
+    compression: str | None = None,
+    receive_buffer_bytes: int | None = None,
 ) -> AsyncIterator[PuppetModel]:
     """``compression``: "deflate" for a server that would agree to it."""
     model = PuppetModel(configures)
+    listening = socket.create_server(("127.0.0.1", 0))
+    if receive_buffer_bytes is not None:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
     async with serve(
-        model.handle, "127.0.0.1", 0, compression=compression, close_timeout=1
+        model.handle,
+        sock=listening,
+        compression=compression,
+        close_timeout=1,
+        max_queue=None,
+        ping_interval=None,
     ) as server:
         model.server = server
         model.port = server.sockets[0].getsockname()[1]

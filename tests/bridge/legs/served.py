@@ -71,10 +71,12 @@ class Watcher:
     def of(self, call_sid: str, kind: str) -> list[Note]:
         return [note for _, note in self.notes[call_sid] if note.kind == kind]
 
-    async def until(self, call_sid: str, kind: str, count: int = 1) -> Note:
+    async def until(
+        self, call_sid: str, kind: str, count: int = 1, within_s: float = WAIT_S
+    ) -> Note:
         """The ``count``-th note of this kind."""
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(within_s):
                 while len(found := self.of(call_sid, kind)) < count:
                     self._changed.clear()
                     await self._changed.wait()
