@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import structlog
 from pydantic import SecretStr
 
 from bridge.config import Settings, TwilioSettings
+from bridge.delivering import deliverers
 from bridge.errors import ConfigurationError
 from bridge.outward_settings import OutwardSettings
+from bridge.store.worker import Perform
 from bridge.tenants import Tenants
 from dispatch.lookup_client import LookupClient
+from dispatch.performers import performers
 from dispatch.rest import TwilioRest
 from dispatch.rest_client import RestClient, RestSettings
 from dispatch.routes import CallbackTaskRoute, PageRoute, StudioExecutionRoute
@@ -37,6 +41,12 @@ class Outward:
         self._rest = None if credentials is None else RestClient(credentials, rng)
         self.rest = None if self._rest is None else TwilioRest(self._rest)
         self.lookups = LookupClient(secrets)
+        self._mail = settings.outward.mail
+
+    @property
+    def perform(self) -> Mapping[str, Perform]:
+        """How side effects are carried out, for the outbox's worker."""
+        return deliverers(performers(self.rest, self._mail))
 
     async def close(self) -> None:
         await self.lookups.close()

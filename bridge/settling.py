@@ -15,13 +15,12 @@ import orjson
 from bridge.callbacks import callback_urls
 from bridge.config import Settings
 from bridge.delivering import to_store
+from bridge.errors import TriageBridgeError
 from bridge.legs.runner import Admission, Call
 from bridge.store.ledger import (
     Ledger,
-    LedgerUnavailableError,
     SideEffect,
     StoredDecision,
-    UnknownCallError,
 )
 from bridge.web.context import context_links
 from bridge.web.handover import without_effects
@@ -94,7 +93,7 @@ class Settler:
         try:
             async with asyncio.timeout(WRITTEN_WITHIN_S):
                 stored = await self._ledger.record_decision(stored, settled.effects)
-        except (TimeoutError, LedgerUnavailableError, UnknownCallError) as error:
+        except (TimeoutError, TriageBridgeError) as error:
             call.log.error("decision_not_written", error=type(error).__name__)
             stored = await self._second_road(call, admission, settled)
         else:

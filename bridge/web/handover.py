@@ -18,12 +18,11 @@ from starlette.requests import Request
 from bridge.callbacks import callback_urls
 from bridge.config import Settings
 from bridge.delivering import to_store
+from bridge.errors import TriageBridgeError
 from bridge.store.ledger import (
     HandoverReport,
     Ledger,
-    LedgerUnavailableError,
     StoredDecision,
-    UnknownCallError,
 )
 from bridge.web.after import FINAL_STATUSES
 from bridge.web.documents import nothing
@@ -134,7 +133,7 @@ class Handover:
         effects = side_effects(following, standing.envelope)
         try:
             stands = await self._ledger.report(report, to_store(effects))
-        except (LedgerUnavailableError, UnknownCallError) as error:
+        except TriageBridgeError as error:
             log.error("step_not_written", call_sid=standing.place.call_sid, error=str(error))
             harmless = without_effects(following, standing.envelope)
             return self._failed(standing, what, harmless).twiml
@@ -171,7 +170,7 @@ class Handover:
         """What stands; what cannot be written now is said all the same."""
         try:
             stands = await self._ledger.report(report)
-        except (LedgerUnavailableError, UnknownCallError) as error:
+        except TriageBridgeError as error:
             log.error("step_not_written", call_sid=report.call_sid, error=str(error))
             return report
         self._told(stands)
