@@ -5,13 +5,14 @@ from __future__ import annotations
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-SQLITE = "sqlite+aiosqlite"
+SQLITE = "sqlite+pysqlite"
 POSTGRESQL = "postgresql+asyncpg"
 EXPECTED = "sqlite:///path/to/file.db or postgresql://user:password@host:5432/database"
 
 _DRIVERS = {
     "sqlite": SQLITE,
     SQLITE: SQLITE,
+    "sqlite+aiosqlite": SQLITE,
     "postgres": POSTGRESQL,
     "postgresql": POSTGRESQL,
     POSTGRESQL: POSTGRESQL,

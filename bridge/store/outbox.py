@@ -260,7 +260,10 @@ class Outbox:
         query = (
             update(outbox).where(ours).values(lease_owner=None, finished_at=finished_at, **values)
         )
-        return await self._database.write(lambda c: c.execute(query).rowcount > 0)
+        return await self._database.write(
+            lambda c: c.execute(query).rowcount > 0,
+            durable=False,  # lost in a power cut, it is tried again in doubt
+        )
 
 
 def _cut(text: str | None) -> str | None:

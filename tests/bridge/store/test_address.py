@@ -10,9 +10,9 @@ from bridge.store.address import database_url, shown
 @pytest.mark.parametrize(
     ("written", "taken"),
     [
-        ("sqlite:///calls.db", "sqlite+aiosqlite:///calls.db"),
-        ("sqlite:////var/lib/calls.db", "sqlite+aiosqlite:////var/lib/calls.db"),
-        ("sqlite+aiosqlite:///calls.db", "sqlite+aiosqlite:///calls.db"),
+        ("sqlite:///calls.db", "sqlite+pysqlite:///calls.db"),
+        ("sqlite:////var/lib/calls.db", "sqlite+pysqlite:////var/lib/calls.db"),
+        ("sqlite+aiosqlite:///calls.db", "sqlite+pysqlite:///calls.db"),
         ("postgres://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
         ("postgresql://u:p@h:5433/d", "postgresql+asyncpg://u:p@h:5433/d"),
         ("postgresql+asyncpg://h/d", "postgresql+asyncpg://h/d"),

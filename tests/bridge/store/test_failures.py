@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, NullPool, make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from structlog.testing import capture_logs
 
 from bridge.call.effects import Note
 from bridge.call.usage import UsageMeter
+from bridge.store.address import database_url
 from bridge.store.database import Database
 from bridge.store.failures import CALM_S, Trouble
 from bridge.store.ledger import LedgerUnavailableError, SideEffect
@@ -143,6 +144,14 @@ async def server_of(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Store
 
 
 @asynccontextmanager
+async def somebody_else(url: str) -> AsyncIterator[AsyncConnection]:
+    """A connection that is not ours."""
+    engine = create_async_engine(database_url(url), poolclass=NullPool)
+    async with engine.connect() as connection:
+        yield connection
+
+
+@asynccontextmanager
 async def postgresql_gone(request: pytest.FixtureRequest, _folder: Path) -> AsyncIterator[Faulty]:
     server: PostgresServer = request.getfixturevalue("postgres")
     url = make_url(await create_database(server))
@@ -179,17 +188,14 @@ async def postgresql_slow(request: pytest.FixtureRequest, _folder: Path) -> Asyn
 @asynccontextmanager
 async def postgresql_locked(request: pytest.FixtureRequest, _folder: Path) -> AsyncIterator[Faulty]:
     async with server_of(request) as (store, url):
-        other = await open_store(url, clock=lambda: 0.0)
 
         @asynccontextmanager
         async def broken() -> AsyncIterator[None]:
-            async with other.database._engine.connect() as connection:
+            async with somebody_else(url) as connection, connection.begin():
                 await connection.execute(text("LOCK TABLE calls, hops, facts"))
                 yield
-                await connection.rollback()
 
         yield Faulty(store, broken, "slow")
-        await other.close()
 
 
 @asynccontextmanager
@@ -221,18 +227,20 @@ async def postgresql_read_only(
         leave = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
         leave += f"'{name}' AND pid <> pg_backend_pid()"
 
+        async def become(read_only: str) -> None:
+            """For everybody who connects from now on; and all have to connect anew."""
+            server: PostgresServer = request.getfixturevalue("postgres")
+            async with somebody_else(server.url()) as admin, admin.begin():
+                statement = f"ALTER DATABASE {name} SET default_transaction_read_only = {read_only}"
+                await admin.execute(text(statement))
+            async with somebody_else(url) as visitor:
+                await visitor.execute(text(leave))
+
         @asynccontextmanager
         async def broken() -> AsyncIterator[None]:
-            await execute(store, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-            await store.database.read(lambda c: c.execute(text(leave)).all())
-            await store.database._engine.dispose()
+            await become("on")
             yield
-            await execute(
-                store,
-                "SET TRANSACTION READ WRITE",
-                f"ALTER DATABASE {name} SET default_transaction_read_only = off",
-            )
-            await store.database._engine.dispose()
+            await become("off")
 
         yield Faulty(store, broken, "read_only")
 

@@ -1,0 +1,178 @@
+"""How a transaction runs on each kind of database.
+
+On SQLite it runs whole in a thread. An asyncio driver hands every single statement to its thread
+and back, four times for a query: reading a decision that way took twice the CPU of the process
+that carries the audio. One thread writes, so that writers of one process never sleep in
+SQLite's lock, and a write nobody waits for any more is not begun.
+
+On PostgreSQL the network is asynchronous by nature, and asyncpg does it in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar, cast
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+T = TypeVar("T")
+
+SQLITE_BUSY_S = 1.5
+"""How long SQLite waits for another process; below a transaction's deadline, to say "locked"."""
+SQLITE_READERS = 4
+CONNECT_WITHIN_S = 2.0
+POOL_SIZE = 5
+POOL_OVERFLOW = 5
+POOL_WITHIN_S = 2.0
+
+
+class TransactionEngine(Protocol):
+    """Cancelled, a transaction either has not begun, or ends by itself and is forgotten."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` gives."""
+        ...
+
+    async def write(self, work: Callable[[Connection], T], durable: bool) -> T:
+        """The same, committed; ``durable``: on the disk."""
+        ...
+
+    async def checkpoint(self) -> None:
+        """Leave nothing that was deleted in a log beside the data."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class SqliteEngine:
+    """Threads of its own: one that writes, a few that read."""
+
+    def __init__(self, url: URL) -> None:
+        self._engine = create_engine(
+            url,
+            pool_size=SQLITE_READERS + 1,
+            max_overflow=0,
+            connect_args={"timeout": SQLITE_BUSY_S},
+        )
+        event.listen(self._engine, "connect", _prepare_sqlite)
+        event.listen(self._engine, "begin", _begin_sqlite)
+        self._writer = ThreadPoolExecutor(1, "sqlite-writer")
+        self._readers = ThreadPoolExecutor(SQLITE_READERS, "sqlite-reader")
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        return await _in_thread(self._readers, _read, self._engine, work)
+
+    async def write(self, work: Callable[[Connection], T], durable: bool) -> T:
+        return await _in_thread(self._writer, _write, self._engine, work, durable)
+
+    async def checkpoint(self) -> None:
+        await _in_thread(self._writer, _checkpoint, self._engine)
+
+    async def close(self) -> None:
+        for threads in (self._writer, self._readers):
+            threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._writer, self._readers):
+            await asyncio.to_thread(threads.shutdown)
+        self._engine.dispose()
+
+
+async def _in_thread(threads: ThreadPoolExecutor, work: Callable[..., T], *arguments: object) -> T:
+    return await asyncio.wrap_future(threads.submit(work, *arguments))
+
+
+def _read(engine: Engine, work: Callable[[Connection], T]) -> T:
+    with engine.connect() as connection:
+        return work(connection)
+
+
+def _write(engine: Engine, work: Callable[[Connection], T], durable: bool) -> T:
+    synchronous = "FULL" if durable else "NORMAL"
+    with engine.connect() as plain:
+        connection = plain.execution_options(
+            sqlite_begin="BEGIN IMMEDIATE", sqlite_synchronous=synchronous
+        )
+        with connection.begin():
+            return work(connection)
+
+
+def _checkpoint(engine: Engine) -> None:
+    with engine.connect() as plain:
+        outside = plain.execution_options(sqlite_begin=None)
+        outside.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's
+    # Transactions are begun by us: the driver would begin them late, and then fail to upgrade.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    wanted = options.get("sqlite_synchronous", "NORMAL")
+    if connection.info.get("synchronous") != wanted:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
+        connection.info["synchronous"] = wanted
+    begin = cast("str | None", options.get("sqlite_begin", "BEGIN"))
+    if begin is not None:
+        connection.exec_driver_sql(begin)
+
+
+class PostgresqlEngine:
+    """A pool of connections in the event loop.
+
+    A connection that turns out to be dead was so before it was used, as after a restart of the
+    server: then a fresh one gets a second try. Asking each time first would cost every call more.
+    """
+
+    def __init__(self, url: URL, pool_size: int = POOL_SIZE) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_WITHIN_S,
+            connect_args={"timeout": CONNECT_WITHIN_S},
+        )
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self._read(work)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return await self._read(work)
+
+    async def write(self, work: Callable[[Connection], T], durable: bool) -> T:
+        try:
+            return await self._write(work, durable)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return await self._write(work, durable)
+
+    async def checkpoint(self) -> None:
+        """PostgreSQL sees to its log by itself."""
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        async with self._reading.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def _write(self, work: Callable[[Connection], T], durable: bool) -> T:
+        async with self._engine.begin() as connection:
+            if not durable:
+                await connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+            return await connection.run_sync(work)
