@@ -168,7 +168,7 @@ async def too_big_in_fragments(phone: Phone) -> None:
 
 async def far_too_big(phone: Phone) -> None:
     with contextlib.suppress(ConnectionClosed):
-        await phone.send(phone.media("A" * 8_000_000))
+        await phone.send(phone.media("A" * 1_000_000))
 
 
 async def not_json(phone: Phone) -> None:
@@ -233,8 +233,9 @@ async def test_a_stream_that_breaks_the_protocol_is_closed_and_its_call_falls_ba
 ) -> None:
     phone, session = await talk(bridge)
     await misdeed(phone)
-    closed_with = await phone.closed()
-    assert closed_with[0] == code
+    came = (await phone.closed())[0]
+    # In the middle of sending so much a reset may overtake the close that says why.
+    assert came == code or (misdeed is far_too_big and came == 1006)
     assert reasons(logged, "stream_refused") == [reason]
     assert await bridge.ended(phone.call_sid) == reason
     assert await session.closed() == (1000, "")
