@@ -83,7 +83,7 @@ class ResponseOutput:
             stage.emit("response.function_call_arguments.done", **self._ids(item), **call)
         else:
             self._close_part(item)
-        if not self._aside and stage.conversation.find(item.item_id) is not None:
+        if stage.conversation.find(item.item_id) is not None:
             previous = stage.conversation.before(item)
             stage.emit("conversation.item.done", previous_item_id=previous, item=item.to_wire())
         self._emit_item("response.output_item.done", item)

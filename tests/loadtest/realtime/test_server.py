@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from audiocodecs import read_wav
 from loadtest.realtime import (
@@ -97,6 +99,24 @@ async def test_a_client_that_does_not_close_does_not_hold_the_server_up() -> Non
         await reader.read()
     writer.close()
     assert server.connections.open == 0
+
+
+async def test_a_client_that_does_not_read_is_cut_off_and_the_others_notice_nothing() -> None:
+    talkative = Scenario("talkative", (Step("otherwise", (Say(("long_answer",)),)),))
+    options = replace(INSTANT, scenario=talkative, keep_events=False)
+    headers = {"Authorization": "Bearer x"}
+    async with SimulatedRealtime(options) as server:
+        url = f"{server.url}?model={MODEL}"
+        async with connect(url, additional_headers=headers, max_queue=1, close_timeout=0.1) as deaf:
+            record = await server.session()
+            # Seventeen seconds of PCM in each answer, over a megabyte as base64.
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(30):
+                    await deaf.send('{"type": "response.create"}')
+            assert await call(server) == "completed"
+            ending = await record.wait_closed()
+    assert [fault.what for fault in record.faults] == ["slow_reader"]
+    assert ending.by == "lost"
 
 
 async def test_a_scenario_is_chosen_by_the_number_of_the_session() -> None:

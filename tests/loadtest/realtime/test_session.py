@@ -127,6 +127,21 @@ async def test_speech_is_placed_on_the_clock_of_appended_audio() -> None:
     )
 
 
+async def test_a_new_configuration_does_not_turn_the_clock_back() -> None:
+    pcm = {"type": "realtime", "audio": {"input": {"format": AudioFormat.PCM.to_wire()}}}
+    async with SimulatedRealtime(INSTANT) as server, connected(server) as client:
+        await client.configure()
+        await client.hush(1500)
+        await client.send("session.update", session=pcm)
+        await client.until("session.updated")
+        sound = AudioFormat.PCM.silence(500) + speech(AudioFormat.PCM)
+        await client.append(sound + AudioFormat.PCM.silence(700), chunk_bytes=960)
+        await client.until("response.done")
+    (start,) = client.all("input_audio_buffer.speech_started")
+    assert 1700 <= start["audio_start_ms"] <= 1900
+    assert server.sessions[0].appended_ms == 1500 + 500 + 1385 + 700
+
+
 async def test_the_chunking_of_appended_audio_does_not_matter() -> None:
     audio = AudioFormat.PCMU.silence(400) + speech() + AudioFormat.PCMU.silence(1000)
     placed = []
