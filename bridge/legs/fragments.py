@@ -24,8 +24,16 @@ class Fragments:
         """The text message that ``frame`` completes, None while parts are missing.
 
         A memoryview is valid only until the callback that delivered the frame returns. Raises
-        ``RemoteProtocolError`` for binary, for parts out of order and for too much.
+        ``RemoteProtocolError`` for binary, for parts out of order and for too much; what there was
+        of a message is then forgotten.
         """
+        try:
+            return self._add(frame)
+        except RemoteProtocolError:
+            self._parts = None
+            raise
+
+    def _add(self, frame: WSFrame) -> memoryview | bytes | None:
         kind = frame.msg_type
         if kind is TEXT and frame.fin and self._parts is None:
             return frame.get_payload_as_memoryview()

@@ -254,6 +254,7 @@ class Call:
     def _bind(self, leg: ModelLeg) -> None:
         self._send_to_model = leg.bind(self.feed, self._model_closed, self._model_paused).send
         self._model = leg
+        self.model_closed_at = None
         self.feed(ModelReady())
         self.audio.flow(self._send_to_model)
 
@@ -298,7 +299,7 @@ class Call:
 
     async def _close_legs(self) -> None:
         """The model first, and gone before the call moves: nobody pays for both ends of it."""
-        self._append = None
+        self.audio.hold()
         try:
             if self._model is not None:
                 self._model.close()

@@ -29,6 +29,7 @@ from tests.bridge.legs.served import (
     GREETING_ULAW,
     PUBLIC,
     ServedBridge,
+    Wanted,
     keep_line,
     serve_bridge,
 )
@@ -78,12 +79,12 @@ async def bridge_under_test(stack: AsyncExitStack, lines: Path) -> ServeBridge:
         *,
         ledger: Ledger | None = None,
         limits: Mapping[str, float] | None = None,
+        insecure_local: bool = False,
         **environ: str,
     ) -> ServedBridge:
         environ = {"GREETING_CACHE": str(lines)} | environ
-        return await stack.enter_async_context(
-            serve_bridge(model_url, ledger=ledger, limits=limits, environ=environ)
-        )
+        wanted = Wanted(limits or {}, environ, insecure_local)
+        return await stack.enter_async_context(serve_bridge(model_url, wanted, ledger))
 
     return start
 

@@ -145,6 +145,10 @@ class ServedBridge:
         action = str(connect.get("action")).removeprefix(PUBLIC)
         return Invitation(call_sid, str(stream.get("url")), given, action)
 
+    def invite_by_bin(self, **parameters: str) -> Invitation:
+        """A call from a static TwiML Bin: no webhook of ours was asked, so there is no token."""
+        return Invitation("CA" + secrets.token_hex(16), MEDIA, parameters, "/after")
+
     async def after(self, invitation: Invitation) -> str:
         """The stream is over: the URL that Twilio is sent to."""
         document = await self.post(invitation.action, self._form(invitation.call_sid))
@@ -189,13 +193,20 @@ class ServedBridge:
                 await asyncio.sleep(0.005)
 
 
-def settings_for(
-    model_url: str, port: int, limits: Mapping[str, float], environ: Mapping[str, str]
-) -> Settings:
-    env = ENVIRON | {"REALTIME_URL": model_url} | dict(environ)
-    settings = Settings.from_env(env, port=port)
-    changed: dict[str, Any] = dict(limits)
-    return replace(settings, call=replace(settings.call, **changed))
+@dataclass(frozen=True)
+class Wanted:
+    """How a bridge is to be: fields of ``CallLimits`` and environment variables that differ."""
+
+    limits: Mapping[str, float] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    insecure_local: bool = False
+
+    def settings(self, model_url: str, port: int) -> Settings:
+        env = {} if self.insecure_local else ENVIRON
+        env = env | {"REALTIME_URL": model_url} | dict(self.environ)
+        settings = Settings.from_env(env, port=port, insecure_local=self.insecure_local)
+        changed: dict[str, Any] = dict(self.limits)
+        return replace(settings, call=replace(settings.call, **changed))
 
 
 def memory_ledger() -> MemoryLedger:
@@ -209,16 +220,12 @@ def keep_line(folder: Path, text: str, ulaw: bytes) -> None:
 
 @contextlib.asynccontextmanager
 async def serve_bridge(
-    model_url: str,
-    *,
-    ledger: Ledger | None = None,
-    limits: Mapping[str, float] | None = None,
-    environ: Mapping[str, str] | None = None,
+    model_url: str, wanted: Wanted, ledger: Ledger | None = None
 ) -> AsyncIterator[ServedBridge]:
-    """``limits`` are fields of ``CallLimits``, ``environ`` environment variables."""
+    """A bridge on a port of its own, until the block ends."""
     sock = bind("127.0.0.1", 0)
     port = sock.getsockname()[1]
-    settings = settings_for(model_url, port, limits or {}, environ or {})
+    settings = wanted.settings(model_url, port)
     ledger = ledger or memory_ledger()
     watcher = Watcher()
     hands = Witness(Settler(settings, ledger, time.time))

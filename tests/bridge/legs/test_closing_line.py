@@ -130,6 +130,7 @@ async def test_the_model_s_socket_is_gone_before_twilio_s_closes(
     assert call.model_closed_at is not None
     assert call.stream_closed_at is not None
     assert call.model_closed_at <= call.stream_closed_at
+    assert call.overlap_ms == 0.0
 
 
 async def test_a_model_that_does_not_answer_the_close_is_cut_off_first(

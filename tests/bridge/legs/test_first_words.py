@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
@@ -115,3 +116,27 @@ async def test_a_model_that_cannot_be_reached_is_named(
     phone = await stack.enter_async_context(open_call(bridge))
     assert await phone.closed() == (1000, "")
     assert await bridge.ended(phone.call_sid) == "model_unreachable"
+
+
+async def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up_in_time(
+    bridge_under_test: ServeBridge, stack: AsyncExitStack
+) -> None:
+    hung_up = asyncio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(4096):
+            pass
+        hung_up.set()
+        writer.close()
+
+    deaf = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    port = deaf.sockets[0].getsockname()[1]
+    limits = {"model_ready_s": 0.3}
+    bridge = await bridge_under_test(f"ws://127.0.0.1:{port}/v1/realtime", limits=limits)
+    phone = await stack.enter_async_context(open_call(bridge))
+    assert await phone.closed() == (1000, "")
+    assert await bridge.ended(phone.call_sid) == "model_not_ready"
+    async with asyncio.timeout(5):
+        await hung_up.wait()
+    deaf.close()
+    await deaf.wait_closed()
