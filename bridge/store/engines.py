@@ -11,8 +11,9 @@ On PostgreSQL the network is asynchronous by nature, and asyncpg does it in the 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -24,6 +25,11 @@ T = TypeVar("T")
 SQLITE_BUSY_S = 1.5
 """How long SQLite waits for another process; below a transaction's deadline, to say "locked"."""
 SQLITE_READERS = 4
+LOG_BYTES = 4 * 2**20
+"""A write-ahead log of this size is copied into the file, by a thread of its own: done by whoever
+commits, it would hold up the next decision."""
+LOG_PAGES_AT_MOST = 16_000
+"""At 64 MB whoever commits does it all the same."""
 CONNECT_WITHIN_S = 2.0
 POOL_SIZE = 5
 POOL_OVERFLOW = 5
@@ -56,28 +62,35 @@ class SqliteEngine:
     def __init__(self, url: URL) -> None:
         self._engine = create_engine(
             url,
-            pool_size=SQLITE_READERS + 1,
+            pool_size=SQLITE_READERS + 2,
             max_overflow=0,
             connect_args={"timeout": SQLITE_BUSY_S},
         )
         event.listen(self._engine, "connect", _prepare_sqlite)
         event.listen(self._engine, "begin", _begin_sqlite)
+        self._log = f"{url.database}-wal"
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
         self._readers = ThreadPoolExecutor(SQLITE_READERS, "sqlite-reader")
+        self._copier = ThreadPoolExecutor(1, "sqlite-copier")
+        self._copying: Future[None] | None = None
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await _in_thread(self._readers, _read, self._engine, work)
 
     async def write(self, work: Callable[[Connection], T], durable: bool) -> T:
-        return await _in_thread(self._writer, _write, self._engine, work, durable)
+        result: T = await _in_thread(self._writer, _write, self._engine, work, durable)
+        if _size(self._log) > LOG_BYTES and (self._copying is None or self._copying.done()):
+            self._copying = self._copier.submit(_checkpoint, self._engine, "PASSIVE")
+        return result
 
     async def checkpoint(self) -> None:
-        await _in_thread(self._writer, _checkpoint, self._engine)
+        await _in_thread(self._writer, _checkpoint, self._engine, "TRUNCATE")
 
     async def close(self) -> None:
-        for threads in (self._writer, self._readers):
+        every = (self._writer, self._readers, self._copier)
+        for threads in every:
             threads.shutdown(wait=False, cancel_futures=True)
-        for threads in (self._writer, self._readers):
+        for threads in every:
             await asyncio.to_thread(threads.shutdown)
         self._engine.dispose()
 
@@ -101,10 +114,17 @@ def _write(engine: Engine, work: Callable[[Connection], T], durable: bool) -> T:
             return work(connection)
 
 
-def _checkpoint(engine: Engine) -> None:
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _checkpoint(engine: Engine, mode: str) -> None:
     with engine.connect() as plain:
         outside = plain.execution_options(sqlite_begin=None)
-        outside.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        outside.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})").close()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's
@@ -112,6 +132,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES_AT_MOST}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
     cursor.close()

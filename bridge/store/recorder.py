@@ -32,8 +32,8 @@ log = structlog.get_logger("bridge.store")
 
 FLUSH_S = 0.5
 LONGEST_WAIT_S = 5.0
-BATCH = 200
-"""Entries of one transaction: about two milliseconds of the event loop."""
+BATCH = 100
+"""Entries of one transaction: decisions wait for no more of them than that."""
 LIMIT = 50_000
 """Timeline entries in the buffer: minutes of a full house."""
 KEPT_BACK = 10_000

@@ -65,6 +65,7 @@ async def fill(url: str, started: float, tenant: str = "acme", number: int = 1) 
         (5.0, Note("barge_in", {"heard_ms": 400, "sent_ms": 900})),
     ):
         record.note(at, note)
+    recorder.status(sid(number), "dial", "no-answer", {"number": 1})
     record.closed(CallSummary("gpt-realtime-2.1", USED, stream_s=61.0))
     await recorder.flush()
     await store.close()
@@ -124,7 +125,7 @@ def test_a_call_is_shown_as_it_went(run: Run, url: str) -> None:
         "sms pending after 0 attempts",
         USED_LINE,
         COST_LINE,
-        "call completed (duration_s 63), 2026-11-21 09:01:03 UTC",
+        "dial no-answer (number 1), 2026-11-21 09:00:00 UTC",
     ]
 
 

@@ -39,6 +39,7 @@ async def full_call(
     record = recorder.opened(opened, now=0.0)
     record.note(0.0, Note("caller_said", {}, "something private"))
     record.note(0.0, Note("turn", {"turn": 1}))
+    recorder.status(opened.call_sid, "dial", "no-answer")
     record.closed(CallSummary("m", UsageMeter(), 1.0))
     await recorder.flush()
 
