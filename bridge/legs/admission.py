@@ -141,7 +141,8 @@ def context_of(opening: CallOpening, tenant: Tenant) -> CallContext:
         tenant=tenant.name,
         from_number=opening.from_number,
         to_number=opening.to_number,
-        entry=opening.entry,
+        # A stream from a TwiML Bin that names a flow: the Bin stands in a widget of that flow.
+        entry="studio" if opening.flow_sid else opening.entry,
         started_at=dt.datetime.fromtimestamp(opening.started_at, dt.UTC),
         studio_flow=opening.flow_sid,
         language=opening.parameters.get("ivr_language"),
