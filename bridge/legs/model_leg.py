@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -82,6 +83,8 @@ class ModelLeg(WSListener):
         self.opened_at = asyncio.get_running_loop().time()
         self.closed = False
         """Nothing is sent or taken any more; the socket itself may take a moment to go."""
+        self.gone_at: float | None = None
+        """Monotonic seconds: when the socket itself was gone."""
         self.last_error: rt.ServerError | None = None
 
     # --- life --------------------------------------------------------------------------------
@@ -185,6 +188,7 @@ class ModelLeg(WSListener):
             self._unbound(event)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.gone_at = time.monotonic()
         self._closing.over()
         reason = f"model_closed_{received_code(transport)}"
         if self.last_error is not None and self.last_error.code:

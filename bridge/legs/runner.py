@@ -304,11 +304,14 @@ class Call:
             if self._model is not None:
                 self._model.close()
                 await self._model.wait_closed()
-                self.model_closed_at = self.model_closed_at or self._clock()
+                gone_at = self._model.gone_at or self._clock()
+                self.model_closed_at = self.model_closed_at or gone_at
         finally:
             self.stream_closed_at = self.stream_closed_at or self._clock()
             self._leg.close()
             await self._leg.wait_closed()
+        if self._model is not None:
+            self._note(fx.Note("legs_closed", {"overlap_ms": self.overlap_ms}))
 
     @property
     def overlap_ms(self) -> float | None:

@@ -55,6 +55,7 @@ from loadtest.twilio import (
     WaitForStream,
 )
 from loadtest.twilio import Settings as TwilioSettings
+from loadtest.twilio.line import CallLine
 from tests.bridge.legs.audio import tone
 from tests.dispatch.wires import Mailbox, mail_server
 
@@ -81,19 +82,18 @@ LINES = LineLibrary(
 
 
 def model(
-    *turns: Mapping[str, Any] | str, said: Sequence[str] = (), afterwards: str = "moment"
+    *turns: Mapping[str, Any] | str, said: Sequence[str] = (), otherwise: str = "moment"
 ) -> Scenario:
     """Answers each turn of the caller with a tool call or a line; the last one again and again.
 
-    ``said`` are the caller's words, turn by turn, ``afterwards`` is said after a tool's output.
+    ``said`` are the caller's words, turn by turn, ``otherwise`` is said to all else.
     """
     steps: list[dict[str, Any]] = [
         {"on": "turn", "turn": number, "do": [_action(turn)]}
         for number, turn in enumerate(turns[:-1], 1)
     ]
     steps.append({"on": "turn", "do": [_action(turns[-1])]})
-    steps.append({"on": "tool_output", "do": [{"say": afterwards}]})
-    steps.append({"on": "otherwise", "do": [{"say": "moment"}]})
+    steps.append({"on": "otherwise", "do": [{"say": otherwise}]})
     return parse_scenario("test", {"step": steps, "caller_turns": list(said)})
 
 
@@ -139,6 +139,7 @@ class System:
     notes: list[tuple[str, float, Note]] = field(default_factory=list)
     hooks: dict[str, Callable[[], None]] = field(default_factory=dict)
     """What is done when a call notes something of this kind."""
+    _noted: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def call(self, *steps: Step, **script: Any) -> CallResult:  # noqa: ANN401
         """One call, to its end; by default the caller says one thing and waits."""
@@ -148,14 +149,28 @@ class System:
         async with asyncio.TaskGroup() as voices:
             return await self.twilio.place_call(made, lambda event: self._speak(event, voices))
 
+    async def call_again_and_again(self, **script: Any) -> CallResult:  # noqa: ANN401
+        """The caller says one thing on each stream that is opened."""
+        fields: dict[str, Any] = {"from_number": CALLER, "record": False, "max_call_ms": 28_000}
+        made = CallScript(steps=(StayOnLine(25_000),), **{**fields, **script})
+        async with asyncio.TaskGroup() as voices:
+
+            def observe(event: CallEvent) -> None:
+                if event.kind == "stream_started":
+                    voices.create_task(self._line(event).speak(TURN.clip))
+
+            return await self.twilio.place_call(made, observe)
+
     def _speak(self, event: CallEvent, voices: asyncio.TaskGroup) -> None:
         """Whoever is asked for a message leaves one."""
-        if (event.kind, event.data.get("verb")) != ("verb", "Record"):
-            return
+        if (event.kind, event.data.get("verb")) == ("verb", "Record"):
+            voices.create_task(self._line(event).speak(MESSAGE))
+
+    def _line(self, event: CallEvent) -> CallLine:
         record = self.twilio.exchange.directory.call(event.call_sid)
         assert record is not None
         assert record.leg is not None
-        voices.create_task(record.leg.line.speak(MESSAGE))
+        return record.leg.line
 
     async def decision(self, call: CallResult, hop: int = 0) -> StoredDecision:
         decision = await self.ledger.decision(call.call_sid, hop)
@@ -193,6 +208,7 @@ class System:
 
     def note(self, call_sid: str, at: float, note: Note) -> None:
         self.notes.append((call_sid, at, note))
+        self._noted.set()
         hook = self.hooks.pop(note.kind, None)
         if hook is not None:
             hook()
@@ -200,8 +216,19 @@ class System:
     def session(self, number: int = 0) -> SessionRecord:
         return self.realtime.sessions[number]
 
-    def noted(self, kind: str) -> list[Note]:
-        return [note for _, _, note in self.notes if note.kind == kind]
+    @property
+    def port(self) -> int:
+        return self.settings.web.port
+
+    async def noted(self, kind: str) -> Note:
+        """The first note of this kind, which may still be to come."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                for _, _, note in self.notes:
+                    if note.kind == kind:
+                        return note
+                self._noted.clear()
+                await self._noted.wait()
 
 
 @contextlib.asynccontextmanager
