@@ -34,6 +34,7 @@ from bridge.web.app import build_app
 from bridge.web.server import HttpServer, bind
 from bridge.web.signatures import upgrade_gate
 from loadtest.realtime import (
+    KnownCall,
     Scenario,
     SessionRecord,
     SimulatedRealtime,
@@ -237,13 +238,19 @@ async def running(
     folder: Path,
     *,
     file: str | None = None,
+    known_calls: Sequence[KnownCall] = (),
     twilio: Mapping[str, Any] | None = None,
     **environ: str,
 ) -> AsyncIterator[System]:
-    """``file`` is a triage file's text, ``twilio`` changes the simulated Twilio's settings."""
+    """``file`` is a triage file's text, ``twilio`` changes the simulated Twilio's settings.
+
+    The model follows ``scenario``, or that of one of ``known_calls`` whose recording it hears.
+    """
     triage = folder / "acme.toml"
     triage.write_text(file or FILE.read_text(encoding="utf-8"), encoding="utf-8")
-    options = SimulatorOptions(scenario=scenario, profile="instant", lines=LINES)
+    options = SimulatorOptions(
+        scenario=scenario, profile="instant", lines=LINES, known_calls=known_calls
+    )
     sock = bind("127.0.0.1", 0)
     port = sock.getsockname()[1]
     origins = Origins({PUBLIC: f"http://127.0.0.1:{port}"})
