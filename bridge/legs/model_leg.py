@@ -157,6 +157,9 @@ class ModelLeg(WSListener):
     # --- picows ------------------------------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
+        if self.closed:  # given up while the server took its time: nobody wants it any more
+            transport.disconnect()
+            return
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(HIGH_WATER_BYTES)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request
 
 from tests.bridge.legs.served import WAIT_S
 
@@ -240,6 +241,10 @@ class PuppetModel:
 
     def __init__(self, configures: bool) -> None:
         self._configures = configures
+        self.door = asyncio.Event()
+        """Upgrades are answered while it is set."""
+        self.door.set()
+        self.knocked = asyncio.Event()
         self.sessions: list[PuppetSession] = []
         self.port = 0
         self.server: Server | None = None
@@ -262,6 +267,10 @@ class PuppetModel:
             if self._configures:
                 with contextlib.suppress(ConnectionClosed, AssertionError):
                     await session.configure()
+
+    async def answer_the_door(self, connection: ServerConnection, request: Request) -> None:
+        self.knocked.set()
+        await self.door.wait()
 
     async def session(self, number: int = 0) -> PuppetSession:
         """The n-th connection, from 0."""
@@ -286,6 +295,7 @@ async def serve_puppet(
     async with serve(
         model.handle,
         sock=listening,
+        process_request=model.answer_the_door,
         compression=compression,
         close_timeout=1,
         max_queue=None,

@@ -140,3 +140,19 @@ async def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up_i
         await hung_up.wait()
     deaf.close()
     await deaf.wait_closed()
+
+
+async def test_a_session_that_comes_after_it_was_given_up_is_closed_at_once(
+    bridge_under_test: ServeBridge, puppet: PuppetModel, stack: AsyncExitStack
+) -> None:
+    """It would be billed for up to an hour."""
+    bridge = await bridge_under_test(puppet.url)
+    puppet.door.clear()
+    phone = await stack.enter_async_context(open_call(bridge))
+    await puppet.knocked.wait()
+    await phone.hang_up()
+    await bridge.idle()
+    puppet.door.set()
+    session = await puppet.session()
+    await session.closed()
+    assert session.events == []
