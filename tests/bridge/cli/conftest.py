@@ -66,18 +66,23 @@ def spawn(
     )
 
 
+def kept_in(folder: Path) -> dict[str, str]:
+    """Where a database is made that nobody named."""
+    return {"XDG_STATE_HOME": str(folder / "state")}
+
+
 Run: TypeAlias = Callable[..., Ended]
 Serve: TypeAlias = Callable[..., Served]
 
 
 @pytest.fixture
-def run() -> Run:
-    """A command that ends by itself."""
+def run(tmp_path: Path) -> Run:
+    """A command that ends by itself, with a database of its own."""
 
     def to_its_end(
         *arguments: str, before: Callable[[], None] | None = None, **environ: str
     ) -> Ended:
-        with spawn(list(arguments), environ, before) as process:
+        with spawn(list(arguments), kept_in(tmp_path) | environ, before) as process:
             out, err = process.communicate(timeout=WAIT_S)
         return Ended(process.returncode, out, err)
 
@@ -85,12 +90,13 @@ def run() -> Run:
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def serve(tmp_path: Path) -> Iterator[Serve]:
     """A server on a port of the system's choice; killed at the end if it still runs."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, before: Callable[[], None] | None = None, **environ: str) -> Served:
-        process = spawn(["serve", "--port", "0", *arguments], ENVIRON | environ, before)
+        environ = ENVIRON | kept_in(tmp_path) | environ
+        process = spawn(["serve", "--port", "0", *arguments], environ, before)
         started.append(process)
         assert process.stdout is not None
         announced = [process.stdout.readline() for _ in range(2)]
