@@ -31,16 +31,12 @@ class Outward:
     """
 
     def __init__(self, settings: Settings, tenants: Tenants, rng: random.Random) -> None:
-        secrets = lookup_secrets(settings, tenants)
-        faults = unusable_routes(settings, tenants)
-        if faults and not settings.web.insecure_local:
-            raise ConfigurationError(faults)
-        for fault in faults:
-            log.warning("route_unusable", fault=fault)
+        self._settings = settings
+        self._secrets = needed_secrets(settings, tenants)
         credentials = rest_settings(settings.twilio, settings.outward)
         self._rest = None if credentials is None else RestClient(credentials, rng)
         self.rest = None if self._rest is None else TwilioRest(self._rest)
-        self.lookups = LookupClient(secrets)
+        self.lookups = LookupClient(self._secrets)
         self._mail = settings.outward.mail
 
     @property
@@ -48,10 +44,25 @@ class Outward:
         """How side effects are carried out, for the outbox's worker."""
         return deliverers(performers(self.rest, self._mail))
 
+    def renew(self, tenants: Tenants) -> None:
+        """The tenants are these now. Raises ConfigurationError, and changes nothing then."""
+        self._secrets.update(needed_secrets(self._settings, tenants))
+
     async def close(self) -> None:
         await self.lookups.close()
         if self._rest is not None:
             await self._rest.close()
+
+
+def needed_secrets(settings: Settings, tenants: Tenants) -> dict[str, SecretStr]:
+    """Of the tenants' look-ups. Raises ConfigurationError as ``Outward`` does."""
+    secrets = lookup_secrets(settings, tenants)
+    faults = unusable_routes(settings, tenants)
+    if faults and not settings.web.insecure_local:
+        raise ConfigurationError(faults)
+    for fault in faults:
+        log.warning("route_unusable", fault=fault)
+    return secrets
 
 
 def rest_settings(twilio: TwilioSettings, outward: OutwardSettings) -> RestSettings | None:

@@ -6,29 +6,28 @@ import asyncio
 import contextlib
 import gc
 import random
-import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import structlog
 from starlette.applications import Starlette
 
+from bridge.books import Books, open_books
 from bridge.config import Settings
+from bridge.errors import ConfigurationError
 from bridge.legs.switchboard import Switchboard
 from bridge.outward import Outward
 from bridge.settling import Settler
-from bridge.store.memory import MemoryLedger
-from bridge.tenants import tenants_of
+from bridge.tenants import Tenants, tenants_of
 from bridge.web.app import build_app
 from bridge.web.server import HttpServer
 from bridge.web.signatures import upgrade_gate
 
 log = structlog.get_logger("bridge.process")
 
-TOKEN_BYTES = 24
 QUIET_S = 3.0
 """So long after its last call and webhook a process stays: Twilio asks where to go next."""
 QUIET_AT_MOST_S = 10.0
@@ -41,37 +40,93 @@ class Parts:
     switchboard: Switchboard
     app: Starlette
     outward: Outward
+    books: Books | None = None
+    """None where calls are only kept in memory."""
+    tenants: Tenants | None = None
+    """None where they stay as they are."""
 
 
-def assemble(settings: Settings) -> Parts:
-    """Everything but the sockets, inside a running loop.
+async def assemble(settings: Settings) -> Parts:
+    """Everything but the sockets: databases opened, nothing running yet.
 
-    Raises ConfigurationError for faulty triage files.
+    Raises ConfigurationError for faulty triage files and for databases that cannot be used.
     """
     tenants = tenants_of(settings)
     outward = Outward(settings, tenants, random.Random())  # noqa: S311 - jitter
-    ledger = MemoryLedger(time.time, lambda: secrets.token_urlsafe(TOKEN_BYTES))
-    settler = Settler(settings, ledger, time.time, lookups=outward.lookups, rest=outward.rest)
+    try:
+        names = [tenant.name for tenant in tenants.all]
+        books = await open_books(settings, names, outward.perform)
+    except BaseException:
+        await outward.close()
+        raise
+    ledger = books.ledger
+    settler = Settler(
+        settings,
+        ledger,
+        time.time,
+        lookups=outward.lookups,
+        rest=outward.rest,
+        effects_written=books.nudge,
+    )
     switchboard = Switchboard(settings, tenants, ledger, upgrade_gate(settings), settler)
 
     def tenant_of(called_number: str) -> str | None:
         tenant = tenants.for_number(called_number)
         return None if tenant is None else tenant.name
 
-    app = build_app(settings, ledger, switchboard, clock=time.time, tenant_of=tenant_of)
-    return Parts(switchboard, app, outward)
+    app = build_app(
+        settings,
+        ledger,
+        switchboard,
+        clock=time.time,
+        tenant_of=tenant_of,
+        effects_written=books.nudge,
+    )
+    return Parts(switchboard, app, outward, books, tenants)
+
+
+@contextlib.asynccontextmanager
+async def keeping_books(parts: Parts) -> AsyncIterator[None]:
+    """What the store does by itself, from before the first call until after the last one."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            if parts.books is not None:
+                tasks.create_task(parts.books.run(), name="books")
+            try:
+                yield
+            finally:
+                if parts.books is not None:
+                    parts.books.stop()
+    finally:
+        await parts.outward.close()
+        if parts.books is not None:
+            await parts.books.close()
 
 
 class StopRequests:
-    """The wish to stop, and the wish to stop at once."""
+    """The wish to stop, the wish to stop at once, and the wish that new triage files are read."""
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
         self._asked_again = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._requests = 0
+        self.leaving = False
+        """Others accept on our port: nobody new comes here, and nobody need be refused."""
 
     def request(self) -> None:
         """The first time: stop when the calls are over. After that: at once."""
-        (self._asked_again if self._asked.is_set() else self._asked).set()
+        self._requests += 1
+        (self._asked_again if self._requests > 1 else self._asked).set()
+
+    def leave(self) -> None:
+        """Stop when the calls are over, while others take those that come."""
+        if not self._asked.is_set():
+            self.leaving = True
+            self._asked.set()
+
+    def reload(self) -> None:
+        self._reload.set()
 
     async def asked(self) -> None:
         await self._asked.wait()
@@ -79,16 +134,27 @@ class StopRequests:
     async def asked_again(self) -> None:
         await self._asked_again.wait()
 
+    async def reload_asked(self) -> None:
+        """Each time it is asked for; several at once count as one."""
+        await self._reload.wait()
+        self._reload.clear()
+
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT are requests."""
+        """SIGTERM and SIGINT ask to stop, SIGHUP to read the triage files, SIGUSR1 to leave."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.request)
+        wishes = {
+            signal.SIGTERM: self.request,
+            signal.SIGINT: self.request,
+            signal.SIGHUP: self.reload,
+            signal.SIGUSR1: self.leave,
+        }
+        for number, wish in wishes.items():
+            loop.add_signal_handler(number, wish)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in wishes:
                 loop.remove_signal_handler(number)
 
 
@@ -101,8 +167,9 @@ async def serve(
 ) -> None:
     """Take calls on ``listening`` until asked to stop; returns when nothing is left of any."""
     server = HttpServer(parts.app, listening, parts.switchboard.ws_protocol)
-    async with asyncio.TaskGroup() as tasks:
+    async with keeping_books(parts), asyncio.TaskGroup() as tasks:
         tasks.create_task(server.run_until_stopped(), name="http")
+        reloading = tasks.create_task(_reload(settings, parts, stop), name="reload")
         try:
             await parts.switchboard.start()
             await server.listening()
@@ -110,19 +177,42 @@ async def serve(
             log.info("serving", port=settings.web.port, insecure_local=settings.web.insecure_local)
             started()
             await stop.asked()
+            if stop.leaving:
+                server.leave()
             await _drain(settings, parts, stop)
         finally:
+            reloading.cancel()
             await parts.switchboard.close()
             server.stop()
-            await parts.outward.close()
-    log.info("stopped")
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    log.info("stopped", tasks_left=len(left))
+
+
+async def _reload(settings: Settings, parts: Parts, stop: StopRequests) -> None:
+    """New triage files take effect for calls that come from then on: all of them or none."""
+    while True:
+        await stop.reload_asked()
+        if parts.tenants is None:
+            continue
+        try:
+            tenants = await asyncio.to_thread(tenants_of, settings)
+            settings.store.check_tenants([one.name for one in tenants.all])
+            parts.outward.renew(tenants)
+        except ConfigurationError as error:
+            log.error("reload_refused", faults=list(error.faults))
+            continue
+        parts.tenants.become(tenants)
+        await parts.switchboard.renew()
+        log.info("reloaded", tenants=len(tenants.all))
 
 
 async def _drain(settings: Settings, parts: Parts, stop: StopRequests) -> None:
     """Webhooks are answered all the while: new calls with today's flow, ended ones with theirs."""
     had_calls = parts.switchboard.live_calls > 0
     async with asyncio.TaskGroup() as tasks:
-        draining = tasks.create_task(parts.switchboard.drain(settings.limits.drain_s))
+        draining = tasks.create_task(
+            parts.switchboard.drain(settings.limits.drain_s, refuse=not stop.leaving)
+        )
         hurry = tasks.create_task(stop.asked_again())
         await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()

@@ -6,7 +6,7 @@ Without one, the environment describes a single tenant whose calls all go back t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.call.limits import CallLimits
@@ -61,10 +61,17 @@ class Tenant:
 class Tenants:
     """All tenants, by the number that was called."""
 
-    def __init__(self, tenants: list[Tenant]) -> None:
-        self.all = tuple(tenants)
+    def __init__(self, tenants: Sequence[Tenant]) -> None:
+        self._hold(tuple(tenants))
+
+    def _hold(self, tenants: tuple[Tenant, ...]) -> None:
+        self.all = tenants
         self._by_name = {tenant.name: tenant for tenant in tenants}
         self._by_number = {number: one for one in tenants for number in one.policy.numbers}
+
+    def become(self, others: Tenants) -> None:
+        """From now on these are the tenants, for everybody who holds this object."""
+        self._hold(others.all)
 
     def named(self, name: str) -> Tenant | None:
         return self._by_name.get(name)

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
+from bridge.books import TOKEN_BYTES
 from bridge.call.effects import Note
 from bridge.config import Settings
 from bridge.errors import ConfigurationError
@@ -18,7 +19,7 @@ from bridge.legs.runner import Observer
 from bridge.legs.switchboard import Switchboard
 from bridge.lines import LineCache
 from bridge.outward import Outward
-from bridge.process import TOKEN_BYTES, Parts, StopRequests, serve
+from bridge.process import Parts, StopRequests, serve
 from bridge.settling import Settler
 from bridge.store.memory import MemoryLedger
 from bridge.tenants import Tenants

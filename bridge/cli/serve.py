@@ -53,7 +53,8 @@ def _bind(host: str, port: int) -> socket.socket:
 async def _serve(settings: Settings, listening: socket.socket) -> None:
     stop = StopRequests()
     with stop.on_signals():
-        await serve(settings, assemble(settings), listening, stop, lambda: _announce(settings))
+        parts = await assemble(settings)
+        await serve(settings, parts, listening, stop, lambda: _announce(settings))
 
 
 def _announce(settings: Settings) -> None:

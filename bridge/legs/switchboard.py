@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -57,6 +58,7 @@ class Switchboard:
         self._observe = observe
         self._unhandled = UnhandledCounter(UNUSED_EVENTS)
         self._pools: dict[str, ModelPool] = {}
+        self._pooled: dict[str, Tenant] = {}
         self._tenants = tenants
         self._lines = LineCache(settings.greeting.cache_folder)
         self._admissions = Admissions(settings, tenants, ledger, self._lines, self._pools)
@@ -70,11 +72,35 @@ class Switchboard:
 
     async def start(self) -> None:
         """Make model sessions ready. Does not wait for them: the first call may come at once."""
+        self._begin_pools()
+        self._begin_lines()
+
+    async def renew(self) -> None:
+        """The tenants changed: what is kept ready follows. Calls in progress notice nothing."""
+        gone = self._begin_pools()
+        if self._line_maker is not None:
+            self._line_maker.cancel()
+            await asyncio.gather(self._line_maker, return_exceptions=True)
+        self._begin_lines()
+        await asyncio.gather(*(pool.close() for pool in gone))
+
+    def _begin_pools(self) -> list[ModelPool]:
+        """A pool for each tenant as it is now; the ones that no tenant needs any more."""
         loop = asyncio.get_running_loop()
-        for tenant in self._tenants.all:
-            pool = ModelPool(self._endpoint(tenant), tenant.pool, self._unhandled, loop.time)
-            self._pools[tenant.name] = pool
-            pool.start()
+        before, self._pooled = self._pooled, {one.name: one for one in self._tenants.all}
+        gone = []
+        for name, tenant in before.items():
+            now = self._pooled.get(name)
+            if now is None or (now.session, now.pool) != (tenant.session, tenant.pool):
+                gone.append(self._pools.pop(name))
+        for name, tenant in self._pooled.items():
+            if name not in self._pools:
+                pool = ModelPool(self._endpoint(tenant), tenant.pool, self._unhandled, loop.time)
+                self._pools[name] = pool
+                pool.start()
+        return gone
+
+    def _begin_lines(self) -> None:
         if self._settings.greeting.make_lines:
             self._line_maker = asyncio.create_task(self._make_lines(), name="line-maker")
 
@@ -116,17 +142,31 @@ class Switchboard:
             reasons.append("at_capacity")
         return reasons
 
-    async def drain(self, grace_s: float) -> None:
-        """Take no more calls, let running ones end, hand over what is left after ``grace_s``."""
-        self._draining = True
-        if not self._calls:
+    async def drain(self, grace_s: float, *, refuse: bool = True) -> None:
+        """Let calls end, hand over what is left after ``grace_s``.
+
+        With ``refuse`` no further call is taken from now on; without, those that still reach this
+        process are: then nobody new may be sent here.
+        """
+        self._draining = refuse
+        if not self._calls and not self._waiting:
             return
         _log.info("draining", calls=self.live_calls, grace_s=grace_s)
-        await asyncio.wait(list(self._calls.values()), timeout=grace_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._until_no_call()
+        self._draining = True
         for call in list(self._calls):
             call.hand_over("shutdown")
         if self._calls:
             await asyncio.wait(list(self._calls.values()), timeout=HANDOVER_WITHIN_S)
+
+    async def _until_no_call(self) -> None:
+        while self._calls or self._waiting:
+            if self._calls:
+                await asyncio.wait(list(self._calls.values()))
+            else:  # a socket that has not started becomes a call or is given up in START_WITHIN_S
+                await asyncio.sleep(WAITING_LOOK_S)
 
     async def close(self) -> None:
         """Stop everything at once; nothing of any call is left when this returns."""
@@ -202,5 +242,6 @@ class Switchboard:
             timer.cancel()
 
 
+WAITING_LOOK_S = 0.05
 HANDOVER_WITHIN_S = 10.0
 """Calls that are handed over at a shutdown have so long for their last words and the ledger."""

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BACKLOG = 4096
 KEEP_ALIVE_S = 65
@@ -26,9 +26,12 @@ class HttpServer(uvicorn.Server):
     def __init__(
         self, app: ASGIApp, listening: socket.socket, ws_protocol: Callable[..., object] | None
     ) -> None:
+        self._app = app
+        self._leaving = False
         super().__init__(
             uvicorn.Config(
-                app,
+                self._answer,
+                interface="asgi3",
                 http="httptools",
                 ws="none" if ws_protocol is None else ws_protocol,  # type: ignore[arg-type]
                 ws_per_message_deflate=False,
@@ -61,6 +64,24 @@ class HttpServer(uvicorn.Server):
     async def listening(self) -> None:
         """Returns when connections are accepted."""
         await self._serving.wait()
+
+    def leave(self) -> None:
+        """Accept no more connections, and end each that is open with its next answer.
+
+        For a socket that other processes accept on: whoever connects again reaches one of them.
+        """
+        self._leaving = True
+        for server in self.servers:
+            server.close()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_last(message: Message) -> None:
+            if self._leaving and message["type"] == "http.response.start":
+                headers = [*message.get("headers", []), (b"connection", b"close")]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, send_last)
 
     def stop(self) -> None:
         self.should_exit = True

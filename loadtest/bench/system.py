@@ -105,6 +105,7 @@ class System:
         self._seats = seats
         self._folder = folder
         self._log = folder / f"{name}.log"
+        self._database = f"sqlite:///{folder.resolve() / 'calls.db'}"
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -138,7 +139,7 @@ class System:
             return subprocess.Popen(  # noqa: S603 -- our own modules
                 self._command(),
                 cwd=self._folder,
-                env={**os.environ, **self._environment},
+                env={**os.environ, "DATABASE_URL": self._database, **self._environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

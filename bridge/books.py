@@ -1,0 +1,64 @@
+"""The store of a serving process: its ledger, what works behind it, and the order it ends in."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import Collection, Mapping
+
+from bridge.config import Settings
+from bridge.store.bookkeeping import Bookkeeping
+from bridge.store.ledger import Ledger
+from bridge.store.prices import read_prices
+from bridge.store.stores import Stores, open_stores
+from bridge.store.worker import Perform
+
+TOKEN_BYTES = 24
+
+
+class Books:
+    """``run`` works until ``stop``; ``close`` when it has returned."""
+
+    def __init__(self, stores: Stores, keeping: Bookkeeping) -> None:
+        self._stores = stores
+        self._keeping = keeping
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._keeping.ledger
+
+    def nudge(self) -> None:
+        """Side effects were written just now."""
+        self._keeping.nudge()
+
+    async def run(self) -> None:
+        await self._keeping.run()
+
+    def stop(self) -> None:
+        """Write down what is left, deliver what has begun."""
+        self._keeping.stop()
+
+    async def close(self) -> None:
+        await self._stores.close()
+
+
+async def open_books(
+    settings: Settings, tenants: Collection[str], perform: Mapping[str, Perform]
+) -> Books:
+    """Raises ConfigurationError for a database that cannot be used."""
+    prices = read_prices(settings.store.prices_file)
+    stores = await open_stores(settings.store, tenants, time.time)
+    keeping = Bookkeeping(
+        stores,
+        settings.store,
+        prices,
+        perform,
+        owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        clock=time.time,
+        rng=random.Random(),  # noqa: S311 - jitter
+        make_token=lambda: secrets.token_urlsafe(TOKEN_BYTES),
+    )
+    return Books(stores, keeping)
