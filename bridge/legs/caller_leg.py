@@ -50,11 +50,13 @@ class CallerLeg(WSListener):
 
     def __init__(
         self,
+        on_open: Callable[[CallerLeg], None],
         on_start: Callable[[CallerLeg, tw.Start], CallerSide],
         on_fault: Callable[[CallerLeg, RemoteProtocolError], None],
         unhandled: UnhandledCounter,
         on_gone: Callable[[CallerLeg], None],
     ) -> None:
+        self._on_open = on_open
         self._on_gone = on_gone
         self._on_start = on_start
         self._on_fault = on_fault
@@ -104,6 +106,7 @@ class CallerLeg(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
         transport.underlying_transport.set_write_buffer_limits(HIGH_WATER_BYTES)
+        self._on_open(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A caller's audio passes the first lines and no other, 50 times a second."""

@@ -197,10 +197,7 @@ class Switchboard:
             _log.warning("upgrade_refused", reason=reason)
             response = WSUpgradeResponse.create_error_response(status, reason.encode())
             return WSUpgradeResponseWithListener(response, None)
-        leg = CallerLeg(self._started, self._fault, self._unhandled, self._gone)
-        loop = asyncio.get_running_loop()
-        self._waiting[leg] = loop.call_later(START_WITHIN_S, self._never_started, leg)
-        return leg
+        return CallerLeg(self._opened, self._started, self._fault, self._unhandled, self._gone)
 
     def _refusal(self, path: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
         reason = self._authorise(path, headers)
@@ -211,8 +208,11 @@ class Switchboard:
             busy.append("too_many_waiting")
         return (503, busy[0]) if busy else None
 
+    def _opened(self, leg: CallerLeg) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiting[leg] = loop.call_later(START_WITHIN_S, self._never_started, leg)
+
     def _never_started(self, leg: CallerLeg) -> None:
-        self._forget_waiting(leg)
         _log.warning("stream_refused", reason="start_timeout")
         leg.close("start_timeout")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 
+from bridge.legs.model_leg import ANSWER_S
 from loadtest.realtime import Scenario, SimulatorOptions
 from loadtest.realtime.scenario import CallTool, Say, Step
 from loadtest.twilio import CallScript, Clip, Speak, StayOnLine, StreamEnd, StudioReturn
@@ -140,9 +142,13 @@ async def test_a_model_that_does_not_answer_the_close_is_cut_off_first(
     phone, session = await talk(bridge)
     terminal = await closing(phone, session)
     session.stop_reading()
+    heard_at = time.monotonic()
     await phone.reach(terminal)
     assert await phone.closed() == (1000, "")
     await bridge.idle()
+    assert phone.closed_at is not None
+    assert phone.closed_at - heard_at >= ANSWER_S - 0.05
+    assert bridge.settled[phone.call_sid].overlap_ms == 0.0
     session.start_reading()
     assert (await session.closed())[0] in (1000, 1006)
 

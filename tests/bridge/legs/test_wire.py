@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from contextlib import AsyncExitStack
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
 
@@ -139,13 +141,15 @@ async def test_a_connection_that_served_http_can_still_become_a_media_socket(
 async def test_a_request_that_is_no_proper_upgrade_is_refused_and_leaves_nothing_waiting(
     bridge_under_test: ServeBridge, puppet: PuppetModel
 ) -> None:
-    bridge = await bridge_under_test(puppet.url)
+    bridge = await bridge_under_test(puppet.url, MAX_CALLS="1")
     reader, writer = await dial_raw(bridge)
     writer.write(upgrade_request(bridge, **{"Sec-WebSocket-Key": "not a key"}))
     assert (await head(reader)).startswith("HTTP/1.1 400 ")
     writer.close()
-    async with asyncio.timeout(5):
-        await bridge.switchboard.close()
+    reader, writer = await dial_raw(bridge)
+    writer.write(upgrade_request(bridge))
+    assert (await head(reader)).startswith("HTTP/1.1 101 ")
+    writer.close()
 
 
 async def test_frames_reach_the_call_however_the_network_cuts_them(
@@ -204,6 +208,47 @@ async def test_large_and_small_messages_stay_in_order_towards_a_slow_reader(
     await bridge.watcher.until(phone.call_sid, "transcript_failed")
     phone.start_reading()
     assert await phone.hear(len(b"".join(parts))) == b"".join(parts)
+
+
+# --- the close ------------------------------------------------------------------------------------
+
+
+async def refused_raw(bridge: ServedBridge) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A socket that the bridge has sent its close on, read to there."""
+    reader, writer = await dial_raw(bridge)
+    writer.write(upgrade_request(bridge))
+    await head(reader)
+    writer.write(Frame(Opcode.TEXT, b"not JSON").serialize(mask=True))
+    close = Frame(Opcode.CLOSE, b"\x03\xef" + b"bad_json").serialize(mask=False)
+    async with asyncio.timeout(5):
+        assert await reader.readexactly(len(close)) == close
+    return reader, writer
+
+
+async def test_the_bridge_waits_for_the_answer_to_its_close_before_it_hangs_up(
+    bridge_under_test: ServeBridge, puppet: PuppetModel
+) -> None:
+    """Hanging up at once resets the line while the peer still sends, and the close may be lost."""
+    bridge = await bridge_under_test(puppet.url)
+    reader, writer = await refused_raw(bridge)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await reader.read(1)
+    writer.write(Frame(Opcode.CLOSE, b"\x03\xef").serialize(mask=True))
+    async with asyncio.timeout(1):
+        assert await reader.read(1) == b""
+    writer.close()
+
+
+async def test_a_peer_that_does_not_answer_the_close_is_cut_off(
+    bridge_under_test: ServeBridge, puppet: PuppetModel
+) -> None:
+    bridge = await bridge_under_test(puppet.url)
+    reader, writer = await refused_raw(bridge)
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read(1) == b""
+    writer.close()
 
 
 # --- capacity -------------------------------------------------------------------------------------
