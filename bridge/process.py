@@ -166,6 +166,7 @@ async def serve(
     started: Callable[[], None],
 ) -> None:
     """Take calls on ``listening`` until asked to stop; returns when nothing is left of any."""
+    before = asyncio.all_tasks()
     server = HttpServer(parts.app, listening, parts.switchboard.ws_protocol)
     async with keeping_books(parts), asyncio.TaskGroup() as tasks:
         tasks.create_task(server.run_until_stopped(), name="http")
@@ -184,8 +185,7 @@ async def serve(
             reloading.cancel()
             await parts.switchboard.close()
             server.stop()
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    log.info("stopped", tasks_left=len(left))
+    log.info("stopped", tasks_left=len(asyncio.all_tasks() - before))
 
 
 async def _reload(settings: Settings, parts: Parts, stop: StopRequests) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import pytest
 
@@ -42,17 +42,22 @@ class Served:
     process: subprocess.Popen[str]
     port: int
     twilio_calls: str
+    log: Path
+    """What it wrote to stderr, as a file that can be read while it runs."""
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
     def ended(self) -> Ended:
-        out, err = self.process.communicate(timeout=WAIT_S)
-        return Ended(self.process.returncode, out, err)
+        out, _ = self.process.communicate(timeout=WAIT_S)
+        return Ended(self.process.returncode, out, self.log.read_text(encoding="utf-8"))
 
 
 def spawn(
-    arguments: list[str], environ: dict[str, str], before: Callable[[], None] | None = None
+    arguments: list[str],
+    environ: dict[str, str],
+    before: Callable[[], None] | None = None,
+    stderr: IO[str] | int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     path = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.Popen(  # noqa: S603 - our own program
@@ -60,7 +65,7 @@ def spawn(
         cwd=ROOT,
         env=path | {"PYTHONPATH": f"{ROOT / 'codecs'}{os.pathsep}{ROOT}"} | environ,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         preexec_fn=before,
     )
@@ -96,12 +101,14 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     def start(*arguments: str, before: Callable[[], None] | None = None, **environ: str) -> Served:
         environ = ENVIRON | kept_in(tmp_path) | environ
-        process = spawn(["serve", "--port", "0", *arguments], environ, before)
+        log = tmp_path / f"serve-{len(started)}.log"
+        with log.open("w") as stderr:
+            process = spawn(["serve", "--port", "0", *arguments], environ, before, stderr)
         started.append(process)
         assert process.stdout is not None
         announced = [process.stdout.readline() for _ in range(2)]
-        assert announced[0].startswith("listening on http://127.0.0.1:"), process.communicate()
-        return Served(process, int(announced[0].rpartition(":")[2]), announced[1])
+        assert announced[0].startswith("listening on http://127.0.0.1:"), log.read_text()
+        return Served(process, int(announced[0].rpartition(":")[2]), announced[1], log)
 
     yield start
     for process in started:

@@ -1,0 +1,255 @@
+"""Several serving processes on one port: started, replaced when they die, rolled one by one.
+
+The listening socket is opened here and inherited by every worker, so that no connection waits at
+a process that is gone: whoever lives accepts it. This process holds no call and answers nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger("bridge.supervisor")
+
+READY = b"r"
+READY_WITHIN_S = 60.0
+SETTLED_S = 10.0
+"""A worker that lived so long died of something else than its start: it is replaced at once."""
+BACKOFF_S, BACKOFF_MAX_S = 0.5, 30.0
+KILL_AFTER_S = 30.0
+"""Beyond the drain: what a worker may need to hand over, answer and write down."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """``command`` gives a worker's command line from its two inherited file descriptors: the
+    listening socket and the line that ties it to us."""
+
+    command: Callable[[int, int], Sequence[str]]
+    count: int
+    drain_s: float
+
+
+class Worker:
+    """One process, its number in the row, and the line it is tied by."""
+
+    def __init__(
+        self, number: int, process: asyncio.subprocess.Process, line: socket.socket
+    ) -> None:
+        self.number = number
+        self.process = process
+        self._line = line
+        self.began_at = asyncio.get_running_loop().time()
+        self.log = log.bind(worker=number, pid=process.pid)
+
+    async def ready(self) -> bool:
+        """Whether it takes calls; False when it ended instead, or did not get so far in time."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                return await loop.sock_recv(self._line, 1) == READY
+        except (TimeoutError, OSError):
+            return False
+
+    def tell(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    async def ended(self) -> int:
+        status = await self.process.wait()
+        self._line.close()
+        return status
+
+    async def end(self, within_s: float) -> None:
+        """It was told to stop: wait, and kill it when it takes too long."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self.ended()
+        except TimeoutError:
+            self.log.error("worker_killed", after_s=within_s)
+            self.tell(signal.SIGKILL)
+            await self.ended()
+
+
+class Supervisor:
+    """``run`` once. ``check`` raises nothing: whether what a new worker would read is sound."""
+
+    def __init__(
+        self, plan: WorkerPlan, listening: socket.socket, check: Callable[[], bool]
+    ) -> None:
+        self._plan = plan
+        self._listening = listening
+        self._check = check
+        self._row: dict[int, Worker] = {}
+        self._failures: dict[int, int] = {}
+        self._leaving: set[Worker] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._roll = asyncio.Event()
+        self._stop_signals = 0
+
+    async def run(self, started: Callable[[], None]) -> bool:
+        """Until told to stop; False when the first workers could not be started."""
+        async with self._signals():
+            try:
+                if not await self._start_all():
+                    return False
+                started()
+                self._own(self._roll_when_asked())
+                await self._stopping.wait()
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._stop_all()
+        log.info("all_stopped")
+        return True
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("supervisor_task_failed", error=repr(task.exception())[:300])
+
+    @contextlib.asynccontextmanager
+    async def _signals(self) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        wishes = {
+            signal.SIGTERM: self._stop,
+            signal.SIGINT: self._stop,
+            signal.SIGHUP: self._roll.set,
+        }
+        for number, wish in wishes.items():
+            loop.add_signal_handler(number, wish)
+        try:
+            yield
+        finally:
+            for number in wishes:
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        """The first time workers let their calls end; after that they hurry."""
+        self._stop_signals += 1
+        self._stopping.set()
+        if self._stop_signals > 1:
+            for worker in self._everybody():
+                worker.tell(signal.SIGTERM)
+
+    def _everybody(self) -> list[Worker]:
+        return [*self._row.values(), *self._leaving]
+
+    async def _stop_all(self) -> None:
+        """Tell all of them once, and wait for all of them."""
+        everybody = self._everybody()
+        for worker in everybody:
+            worker.tell(signal.SIGTERM)
+        await asyncio.gather(*(worker.end(self._patience_s) for worker in everybody))
+
+    @property
+    def _patience_s(self) -> float:
+        return self._plan.drain_s + KILL_AFTER_S
+
+    # --- one worker ----------------------------------------------------------------------------
+
+    async def _start_all(self) -> bool:
+        for number in range(self._plan.count):
+            self._place(await self._spawn(number))
+        answers = await asyncio.gather(*(worker.ready() for worker in self._row.values()))
+        return all(answers)
+
+    def _place(self, worker: Worker) -> None:
+        """From now on this is the one of its number, and is replaced when it dies."""
+        self._row[worker.number] = worker
+        self._own(self._watch(worker))
+
+    async def _spawn(self, number: int) -> Worker:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            handed = (self._listening.fileno(), theirs.fileno())
+            process = await asyncio.create_subprocess_exec(
+                *self._plan.command(*handed),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=handed,
+                start_new_session=True,  # a terminal's Ctrl-C reaches them through us, once
+            )
+        worker = Worker(number, process, ours)
+        worker.log.info("worker_started")
+        return worker
+
+    async def _watch(self, worker: Worker) -> None:
+        status = await worker.ended()
+        if not self._stands(worker):  # it was rolled, and left as it was told to
+            return
+        number, lived_s = worker.number, asyncio.get_running_loop().time() - worker.began_at
+        failures = 0 if lived_s > SETTLED_S else self._failures.get(number, 0) + 1
+        self._failures[number] = failures
+        wait_s = min(BACKOFF_S * 2.0 ** (failures - 1), BACKOFF_MAX_S) if failures else 0.0
+        worker.log.error("worker_died", status=status, again_in_s=wait_s)
+        await asyncio.sleep(wait_s)
+        if self._stands(worker):
+            self._place(await self._spawn(number))
+
+    def _stands(self, worker: Worker) -> bool:
+        return self._row.get(worker.number) is worker
+
+    # --- rolling -------------------------------------------------------------------------------
+
+    async def _roll_when_asked(self) -> None:
+        while True:
+            await self._roll.wait()
+            self._roll.clear()
+            if not await asyncio.to_thread(self._check):
+                continue
+            if len(self._leaving) >= 2 * self._plan.count:
+                log.error("roll_refused", still_draining=len(self._leaving))
+                continue
+            for number in range(self._plan.count):
+                if not await self._replace(number):
+                    log.error("roll_stopped", worker=number)
+                    break
+            else:
+                log.info("rolled", workers=self._plan.count)
+
+    async def _replace(self, number: int) -> bool:
+        """The new one is ready before the old one begins to leave."""
+        new = await self._spawn(number)
+        try:
+            ready = await new.ready()
+        except asyncio.CancelledError:
+            new.tell(signal.SIGKILL)
+            raise
+        if not ready:
+            new.tell(signal.SIGKILL)
+            await new.ended()
+            return False
+        old = self._row[number]
+        self._place(new)
+        self._own(self._see_off(old))
+        return True
+
+    async def _see_off(self, worker: Worker) -> None:
+        self._leaving.add(worker)
+        worker.tell(signal.SIGUSR1)
+        await worker.end(self._patience_s)
+        self._leaving.discard(worker)
+
+
+async def tied_to(line: socket.socket, gone: Callable[[], None]) -> None:
+    """A worker's side of the line: call ``gone`` when the supervisor is no more."""
+    line.setblocking(False)
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError):
+        await loop.sock_recv(line, 1)
+    gone()
