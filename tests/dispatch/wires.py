@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import random
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
@@ -112,16 +113,31 @@ class Mailbox:
 
 @contextlib.asynccontextmanager
 async def mail_server(mailbox: Mailbox, **options: object) -> AsyncIterator[Mailbox]:
-    """aiosmtpd, on this loop."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: SMTP(mailbox, loop=loop, hostname="mail.example", **options),  # type: ignore[arg-type]
-        "127.0.0.1",
-        0,
-    )
-    async with server:
-        mailbox.port = server.sockets[0].getsockname()[1]
+    """aiosmtpd, on a plain event loop of its own.
+
+    It leaves writers to the garbage collector, which may run in any thread, and not every loop's
+    transports bear that.
+    """
+    loop = asyncio.SelectorEventLoop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def begin() -> asyncio.Server:
+        return await loop.create_server(
+            lambda: SMTP(mailbox, loop=loop, hostname="mail.example", **options),  # type: ignore[arg-type]
+            "127.0.0.1",
+            0,
+        )
+
+    server = asyncio.run_coroutine_threadsafe(begin(), loop).result(10)
+    mailbox.port = server.sockets[0].getsockname()[1]
+    try:
         yield mailbox
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(thread.join)
+        loop.close()
 
 
 # --- a look-up service ----------------------------------------------------------------------
