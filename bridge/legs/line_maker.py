@@ -84,7 +84,7 @@ async def speak_line(wanted: WantedLine, unhandled: UnhandledCounter) -> bytes:
         leg.close()
     if how != "completed" or not take.audio:
         raise LineNotSpokenError(f"the response ended as {how}")
-    if likeness(take.words, wanted.text) < LIKENESS:
+    if likeness(take.words, wanted.text) < LIKENESS or adds_words(take.words, wanted.text):
         raise LineNotSpokenError("the model said something else")
     return b"".join(take.audio)
 
@@ -92,6 +92,12 @@ async def speak_line(wanted: WantedLine, unhandled: UnhandledCounter) -> bytes:
 def likeness(said: str, wanted: str) -> float:
     """How alike two sentences are word by word, 0 to 1, whatever their case and punctuation."""
     return SequenceMatcher(None, _words(said), _words(wanted)).ratio()
+
+
+def adds_words(said: str, wanted: str) -> bool:
+    """Whether anything was said before or after the sentence, such as "Certainly!"."""
+    changes = SequenceMatcher(None, _words(wanted), _words(said)).get_opcodes()
+    return bool(changes) and "insert" in (changes[0][0], changes[-1][0])
 
 
 def _words(text: str) -> list[str]:

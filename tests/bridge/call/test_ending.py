@@ -103,3 +103,14 @@ def test_a_decided_call_that_is_handed_over_keeps_its_decision(talking_call: Reh
     call = closing_asked(talking_call())
     terminal = call.marks_of(call.feed(HandoverRequested("shutdown")))
     assert ended_with(call.echo(*terminal)) == Resolved("{}")
+
+
+def test_an_item_that_may_go_on_is_truncated_though_all_that_came_of_it_was_heard(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call()
+    call.echo(*call.speak(500), after_ms=500)
+    assert call.feed(rt.SpeechStarted("user_1", 0), after_ms=2000) == [
+        rt.TruncateItem("item_1", 0, 500)
+    ]
+    assert call.delta(500) == []
