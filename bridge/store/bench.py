@@ -38,6 +38,8 @@ from bridge.store.tables import calls, decisions, hops, timeline, turns, usage
 from bridge.store.worker import OutboxWorker
 
 TURNS_A_CALL = 10
+TURNS_WHILE_CHURNING = 3
+"""A process that holds 900 calls and sees 50 a second come and go has them for 18 seconds each."""
 TENANTS = ("acme", "clinic", "salon")
 INTENTS = ("billing", "schedule", "emergency", "question")
 ROUTES = ("flex", "studio_return", "callback_task", "resolve")
@@ -98,7 +100,7 @@ class Churn:
         token = opened[1]
         await timed("/media: redeem", self.ledger.redeem_token(token, sid, "AC0"))
         record = self.recorder.opened(opening, time.monotonic())
-        for turn in range(TURNS_A_CALL):
+        for turn in range(TURNS_WHILE_CHURNING):
             for note in _notes(turn):
                 record.note(time.monotonic(), note)
         await timed("decision to /after", self._decide(sid, token))

@@ -11,11 +11,11 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, Executable
 from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.store.address import shown
-from bridge.store.engines import PostgresqlEngine, SqliteEngine, TransactionEngine
+from bridge.store.engines import PostgresqlEngine, SqliteEngine, TransactionEngine, Values
 from bridge.store.failures import Trouble, UnstorableError, is_unstorable, reason_of
 
 T = TypeVar("T")
@@ -58,6 +58,13 @@ class Database:
         """
         writing = self._engine.write(work, durable)
         return await self._bounded(writing, within_s, self._troubles["write"])
+
+    async def execute(
+        self, statement: Executable, values: Values | None = None, *, durable: bool = True
+    ) -> int:
+        """``write`` of one statement, and quicker: how many rows it touched."""
+        writing = self._engine.execute(statement, values or {}, durable)
+        return await self._bounded(writing, WITHIN_S, self._troubles["write"])
 
     async def checkpoint(self) -> None:
         """Nothing that was deleted stays behind in SQLite's log. Elsewhere it does nothing."""

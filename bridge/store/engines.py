@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 T = TypeVar("T")
+Values: TypeAlias = Mapping[str, object]
 
 SQLITE_BUSY_S = 1.5
 """How long SQLite waits for another process; below a transaction's deadline, to say "locked"."""
@@ -32,8 +33,13 @@ LOG_PAGES_AT_MOST = 16_000
 """At 64 MB whoever commits does it all the same."""
 CONNECT_WITHIN_S = 2.0
 POOL_SIZE = 5
-POOL_OVERFLOW = 5
+"""Connections for what has to be on the disk, and as many for the rest. Whoever finds them all in
+use waits for one: a new one would take longer than most transactions do."""
 POOL_WITHIN_S = 2.0
+
+
+_ALONE = {"isolation_level": "AUTOCOMMIT"}
+"""Each statement by itself, without the round trips that begin and end a transaction."""
 
 
 class TransactionEngine(Protocol):
@@ -45,6 +51,10 @@ class TransactionEngine(Protocol):
 
     async def write(self, work: Callable[[Connection], T], durable: bool) -> T:
         """The same, committed; ``durable``: on the disk."""
+        ...
+
+    async def execute(self, statement: Executable, values: Values, durable: bool) -> int:
+        """One statement that is a transaction of its own: how many rows it touched."""
         ...
 
     async def checkpoint(self) -> None:
@@ -82,6 +92,9 @@ class SqliteEngine:
         if _size(self._log) > LOG_BYTES and (self._copying is None or self._copying.done()):
             self._copying = self._copier.submit(_checkpoint, self._engine, "PASSIVE")
         return result
+
+    async def execute(self, statement: Executable, values: Values, durable: bool) -> int:
+        return await self.write(lambda c: c.execute(statement, values).rowcount, durable)
 
     async def checkpoint(self) -> None:
         await _in_thread(self._writer, _checkpoint, self._engine, "TRUNCATE")
@@ -156,44 +169,62 @@ class PostgresqlEngine:
     server: then a fresh one gets a second try. Asking each time first would cost every call more.
     """
 
-    def __init__(self, url: URL, pool_size: int = POOL_SIZE) -> None:
-        self._engine: AsyncEngine = create_async_engine(
-            url,
-            pool_size=pool_size,
-            max_overflow=POOL_OVERFLOW,
-            pool_timeout=POOL_WITHIN_S,
-            connect_args={"timeout": CONNECT_WITHIN_S},
-        )
-        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+    def __init__(self, url: URL) -> None:
+        self._durable = _postgresql_engine(url)
+        # Connections of their own: switching one over would be a round trip in each transaction.
+        self._quick = _postgresql_engine(url, synchronous_commit="off")
+        # Made once: making one registers listeners for good.
+        self._durable_alone = self._durable.execution_options(**_ALONE)
+        self._quick_alone = self._quick.execution_options(**_ALONE)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        try:
-            return await self._read(work)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-        return await self._read(work)
+        async def attempt() -> T:
+            async with self._quick_alone.connect() as connection:
+                return await connection.run_sync(work)
+
+        return await _again_on_a_fresh_connection(attempt)
 
     async def write(self, work: Callable[[Connection], T], durable: bool) -> T:
-        try:
-            return await self._write(work, durable)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-        return await self._write(work, durable)
+        engine = self._durable if durable else self._quick
+
+        async def attempt() -> T:
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
+
+        return await _again_on_a_fresh_connection(attempt)
+
+    async def execute(self, statement: Executable, values: Values, durable: bool) -> int:
+        engine = self._durable_alone if durable else self._quick_alone
+
+        async def attempt() -> int:
+            async with engine.connect() as connection:
+                return (await connection.execute(statement, values)).rowcount
+
+        return await _again_on_a_fresh_connection(attempt)
 
     async def checkpoint(self) -> None:
         """PostgreSQL sees to its log by itself."""
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        await self._durable.dispose()
+        await self._quick.dispose()
 
-    async def _read(self, work: Callable[[Connection], T]) -> T:
-        async with self._reading.connect() as connection:
-            return await connection.run_sync(work)
 
-    async def _write(self, work: Callable[[Connection], T], durable: bool) -> T:
-        async with self._engine.begin() as connection:
-            if not durable:
-                await connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
-            return await connection.run_sync(work)
+def _postgresql_engine(url: URL, **server_settings: str) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_WITHIN_S,
+        pool_use_lifo=True,
+        connect_args={"timeout": CONNECT_WITHIN_S, "server_settings": server_settings},
+    )
+
+
+async def _again_on_a_fresh_connection(attempt: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return await attempt()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    return await attempt()

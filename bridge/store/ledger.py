@@ -53,6 +53,8 @@ class CallOpening:
     parameters: Mapping[str, str] = field(default_factory=dict)
     """What travels through untouched: ``flex_*`` and ``ivr_*``."""
     hop: int = 0
+    side_reason: str | None = None
+    """Why the AI takes it, as the rollout put it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class Outbox:
         )
         error = func.coalesce(outbox.c.error, "deadline")
         query = update(outbox).where(overdue).values(state="dead", finished_at=now, error=error)
-        return await self._database.write(lambda c: c.execute(query).rowcount)
+        return await self._database.execute(query)
 
     # --- for the operator ----------------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class Outbox:
                 lease_owner=None,
             )
         )
-        return await self._database.write(lambda c: c.execute(query).rowcount > 0)
+        return await self._database.execute(query) > 0
 
     async def drop(self, entry_id: int) -> bool:
         """Never to be delivered. False unless it is pending or dead, and not being tried now."""
@@ -191,7 +191,7 @@ class Outbox:
             | ((outbox.c.state == "pending") & (outbox.c.due_at <= now))
         )
         query = update(outbox).where(idle).values(state="dropped", finished_at=now)
-        return await self._database.write(lambda c: c.execute(query).rowcount > 0)
+        return await self._database.execute(query) > 0
 
     # --- inside --------------------------------------------------------------------------------
 
@@ -260,10 +260,8 @@ class Outbox:
         query = (
             update(outbox).where(ours).values(lease_owner=None, finished_at=finished_at, **values)
         )
-        return await self._database.write(
-            lambda c: c.execute(query).rowcount > 0,
-            durable=False,  # lost in a power cut, it is tried again in doubt
-        )
+        # Lost in a power cut, it is tried again in doubt.
+        return await self._database.execute(query, durable=False) > 0
 
 
 def _cut(text: str | None) -> str | None:

@@ -28,7 +28,7 @@ class LedgerRows:
             "tenant": opening.tenant,
             "entry": opening.entry,
             "side": "ai" if passed_on is None else "today",
-            "side_reason": passed_on,
+            "side_reason": opening.side_reason if passed_on is None else passed_on,
             "caller_hash": self._number_hash(opening.from_number),
             "caller": self._cipher.encrypt(opening.from_number),
             "called": opening.to_number,

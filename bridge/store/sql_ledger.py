@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select
 
+from bridge.store import statements as sql
 from bridge.store.dialect import insert_new
 from bridge.store.ledger import (
     CallEnd,
@@ -25,14 +25,18 @@ from bridge.store.ledger import (
 from bridge.store.outbox import add_effects
 from bridge.store.rows import LedgerRows
 from bridge.store.store import Store
-from bridge.store.tables import calls, decisions, hops, reports, status_events, tokens
+from bridge.store.tables import calls, decisions, reports
 
 HOPS_PER_CALL = 16
 """Far above any limit on hops: what keeps a loop elsewhere from growing a record without end."""
 
 
 class SqlLedger:
-    """``clock`` gives Unix seconds, ``make_token`` an unguessable URL-safe string."""
+    """``clock`` gives Unix seconds, ``make_token`` an unguessable URL-safe string.
+
+    Decisions and reports outlive a power cut. What leads up to them does not wait for the disk: a
+    power cut ends those calls anyway, and without their rows they go to today's flow.
+    """
 
     def __init__(
         self, store: Store, clock: Callable[[], float], make_token: Callable[[], str]
@@ -49,43 +53,42 @@ class SqlLedger:
         self, opening: CallOpening, idempotency_key: str | None = None
     ) -> CallOpening:
         return await self._database.write(
-            lambda connection: self._open_call(connection, opening, idempotency_key)
+            lambda connection: self._open_call(connection, opening, idempotency_key), durable=False
         )
 
     async def mint_token(self, call_sid: str, ttl_s: float) -> str:
         token = self._make_token()
-        expires_at = self._clock() + ttl_s
-        await self._database.write(
-            lambda connection: _mint(connection, _digest(token), call_sid, expires_at)
-        )
+        row = {
+            "digest": _digest(token),
+            "at_call_sid": call_sid,
+            "expires_at": self._clock() + ttl_s,
+        }
+        if not await self._database.execute(sql.NEW_TOKEN, row, durable=False):
+            raise UnknownCallError(f"no call {call_sid} is held")
         return token
 
     async def redeem_token(
         self, token: str, call_sid: str, account_sid: str
     ) -> CallOpening | Refusal:
         return await self._database.write(
-            lambda connection: self._redeem(connection, _digest(token), call_sid, account_sid)
+            lambda connection: self._redeem(connection, _digest(token), call_sid, account_sid),
+            durable=False,
         )
 
     async def token_call(self, token: str) -> CallOpening | None:
-        query = (
-            select(hops.c.opening)
-            .join(tokens, (tokens.c.call_sid == hops.c.call_sid) & (tokens.c.hop == hops.c.hop))
-            .where(tokens.c.digest == _digest(token))
-        )
-        return await self._read_opening(query)
+        return await self._read_opening(sql.OPENING_OF_TOKEN, {"at_digest": _digest(token)})
 
     async def opening(self, call_sid: str) -> CallOpening | None:
-        query = (
-            select(hops.c.opening)
-            .where(hops.c.call_sid == call_sid)
-            .order_by(hops.c.hop.desc())
-            .limit(1)
-        )
-        return await self._read_opening(query)
+        return await self._read_opening(sql.LAST_OPENING, {"at_call_sid": call_sid})
 
     async def close_call(self, end: CallEnd) -> bool:
-        return await self._database.write(lambda connection: _close(connection, end))
+        row = {
+            "at_call_sid": end.call_sid,
+            "ended_at": end.ended_at,
+            "end_status": end.status,
+            "duration_s": end.duration_s,
+        }
+        return await self._database.execute(sql.CLOSE_CALL, row, durable=False) > 0
 
     # --- decisions -----------------------------------------------------------------------------
 
@@ -116,13 +119,14 @@ class SqlLedger:
         )
 
     async def reports(self, call_sid: str, hop: int) -> Sequence[HandoverReport]:
-        here = (reports.c.call_sid == call_sid) & (reports.c.hop == hop)
-        query = select(reports).where(here).order_by(reports.c.at, reports.c.key)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        here = {"at_call_sid": call_sid, "at_hop": hop}
+        rows = await self._database.read(lambda c: c.execute(sql.REPORTS, here).all())
         return tuple(self._rows.read_report(row) for row in rows)
 
-    async def _read_opening(self, query: Select[str]) -> CallOpening | None:
-        stored = await self._database.read(lambda connection: connection.scalar(query))
+    async def _read_opening(
+        self, query: Select[str], where: Mapping[str, object]
+    ) -> CallOpening | None:
+        stored = await self._database.read(lambda connection: connection.scalar(query, where))
         return None if stored is None else self._rows.read_opening(stored)
 
     # --- inside a transaction ------------------------------------------------------------------
@@ -132,7 +136,7 @@ class SqlLedger:
     ) -> CallOpening:
         hop = opening.hop
         if not connection.execute(insert_new(connection, calls), self._rows.call(opening)).rowcount:
-            known = _known_hops(connection, opening.call_sid)
+            known = _known_hops(connection, opening)
             standing = _standing_hop(known, idempotency_key)
             if standing is not None:
                 return self._rows.read_opening(standing.opening)
@@ -142,18 +146,13 @@ class SqlLedger:
                 )
             hop = max(hop, known[-1].hop + 1 if known else 0)
         opened = replace(opening, hop=hop)
-        connection.execute(insert(hops), self._rows.hop(opened, idempotency_key))
+        connection.execute(sql.NEW_HOP, self._rows.hop(opened, idempotency_key))
         return opened
 
     def _redeem(
         self, connection: Connection, digest: bytes, call_sid: str, account_sid: str
     ) -> CallOpening | Refusal:
-        held = connection.execute(
-            select(tokens, hops.c.opening)
-            .join(hops, (tokens.c.call_sid == hops.c.call_sid) & (tokens.c.hop == hops.c.hop))
-            .where(tokens.c.digest == digest)
-            .with_for_update(of=tokens)
-        ).first()
+        held = connection.execute(sql.TOKEN, {"at_digest": digest}).first()
         if held is None:
             return Refusal("unknown_token")
         opening = self._rows.read_opening(held.opening)
@@ -166,7 +165,7 @@ class SqlLedger:
             return Refusal("used_token")
         if now >= held.expires_at:
             return Refusal("expired_token")
-        connection.execute(update(tokens).where(tokens.c.digest == digest).values(used_at=now))
+        connection.execute(sql.USE_TOKEN, {"at_digest": digest, "used_at": now})
         _use(connection, held.call_sid, held.hop)
         return opening
 
@@ -194,33 +193,25 @@ class SqlLedger:
         if connection.execute(insert_new(connection, reports), row).rowcount:
             add_effects(connection, self._cipher, where, effects, self._clock())
             return report
-        here = (reports.c.call_sid == report.call_sid) & (reports.c.hop == report.hop)
-        query = select(reports).where(here, reports.c.key == report.key)
-        return self._rows.read_report(connection.execute(query).one())
+        here = {"at_call_sid": report.call_sid, "at_hop": report.hop, "at_key": report.key}
+        return self._rows.read_report(connection.execute(sql.REPORT, here).one())
 
     def _decision(
         self, connection: Connection, call_sid: str, hop: int | None
     ) -> StoredDecision | None:
-        query = select(decisions).where(decisions.c.call_sid == call_sid)
         if hop is None:
-            last = select(func.max(hops.c.hop)).where(hops.c.call_sid == call_sid)
-            query = query.where(decisions.c.hop == last.scalar_subquery())
+            row = connection.execute(sql.LAST_DECISION, {"at_call_sid": call_sid}).first()
         else:
-            query = query.where(decisions.c.hop == hop)
-        row = connection.execute(query).first()
+            here = {"at_call_sid": call_sid, "at_hop": hop}
+            row = connection.execute(sql.DECISION, here).first()
         return None if row is None else self._rows.read_decision(row)
 
 
-def _known_hops(connection: Connection, call_sid: str) -> Sequence[Row[Any]]:
-    """Of a call that is known, even if only as one the AI did not take.
-
-    Locks the call until the transaction ends: one hop opens at a time.
-    """
-    connection.execute(
-        update(calls).where(calls.c.call_sid == call_sid).values(side="ai", side_reason=None)
-    )
-    query = select(hops).where(hops.c.call_sid == call_sid).order_by(hops.c.hop)
-    return connection.execute(query).all()
+def _known_hops(connection: Connection, opening: CallOpening) -> Sequence[Row[Any]]:
+    """Of a call that is known, even if only as one the AI did not take."""
+    where = {"at_call_sid": opening.call_sid}
+    connection.execute(sql.TAKE_CALL, where | {"side_reason": opening.side_reason})
+    return connection.execute(sql.HOPS, where).all()
 
 
 def _standing_hop(known: Sequence[Row[Any]], idempotency_key: str | None) -> Row[Any] | None:
@@ -234,49 +225,16 @@ def _standing_hop(known: Sequence[Row[Any]], idempotency_key: str | None) -> Row
     return known[-1]
 
 
-def _mint(connection: Connection, digest: bytes, call_sid: str, expires_at: float) -> None:
-    hop = connection.scalar(select(func.max(hops.c.hop)).where(hops.c.call_sid == call_sid))
-    if hop is None:
-        raise UnknownCallError(f"no call {call_sid} is held")
-    connection.execute(
-        insert(tokens).values(digest=digest, call_sid=call_sid, hop=hop, expires_at=expires_at)
-    )
-
-
 def _use(connection: Connection, call_sid: str, hop: int) -> None:
-    """The hop is taken: a repeated webhook opens the next one. Locks its row."""
-    here = (hops.c.call_sid == call_sid) & (hops.c.hop == hop)
-    if not connection.execute(update(hops).where(here).values(used=True)).rowcount:
+    where = {"at_call_sid": call_sid, "at_hop": hop}
+    if not connection.execute(sql.USE_HOP, where).rowcount:
         raise UnknownCallError(f"call {call_sid} has no hop {hop}")
 
 
 def _show_in_list(connection: Connection, row: dict[str, Any]) -> None:
-    """Unless a later hop is shown already."""
     shown = {name: row[name] for name in ("intent", "confidence", "route", "reason")}
-    later = select(decisions.c.hop).where(
-        decisions.c.call_sid == row["call_sid"], decisions.c.hop > row["hop"]
-    )
-    here = (calls.c.call_sid == row["call_sid"]) & ~later.exists()
-    connection.execute(update(calls).where(here).values(shown))
-
-
-def _close(connection: Connection, end: CallEnd) -> bool:
-    ended = connection.execute(
-        update(calls)
-        .where(calls.c.call_sid == end.call_sid, calls.c.ended_at.is_(None))
-        .values(ended_at=end.ended_at, end_status=end.status, duration_s=end.duration_s)
-    )
-    if not ended.rowcount:
-        return False
-    row = {
-        "call_sid": end.call_sid,
-        "at": end.ended_at,
-        "source": "call",
-        "status": end.status,
-        "fields": orjson.dumps({"duration_s": end.duration_s}).decode(),
-    }
-    connection.execute(insert_new(connection, status_events), row)
-    return True
+    where = {"at_call_sid": row["call_sid"], "at_hop": row["hop"]}
+    connection.execute(sql.SHOW_DECISION, where | shown)
 
 
 def _digest(token: str) -> bytes:

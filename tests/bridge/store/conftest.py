@@ -7,10 +7,11 @@ import itertools
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import pytest
 from sqlalchemy import Connection, NullPool, delete
@@ -26,6 +27,7 @@ from bridge.store.tables import data_keys, facts, metadata
 from tests import postgres_server
 from tests.postgres_server import PostgresMissingError, PostgresServer
 
+T = TypeVar("T")
 ACCOUNT = "AC" + "0" * 32
 START = 1_000_000.0
 
@@ -62,7 +64,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 @pytest.fixture(scope="session")
 def worker_database(postgres: PostgresServer) -> str:
     """This worker's own database on it: its address."""
-    return asyncio.run(create_database(postgres))
+    return run_apart(create_database(postgres))
+
+
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """In a loop and a thread of its own: who asks may have a loop running already."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 async def create_database(server: PostgresServer) -> str:
@@ -84,7 +92,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def make() -> None:
         await (await open_store(f"sqlite:///{path}", clock=lambda: START)).close()
 
-    asyncio.run(make())
+    run_apart(make())
     return path
 
 
@@ -158,7 +166,8 @@ def empty(connection: Connection) -> None:
 # --- ledgers ----------------------------------------------------------------------------------
 
 LedgerMaker: TypeAlias = Callable[[ManualClock], AbstractAsyncContextManager[Ledger]]
-MAKERS = ("memory", *DATABASES, "two databases")
+MAKERS = ("memory", *DATABASES)
+LEDGERS = (*MAKERS, "two databases")
 
 
 def counted_tokens() -> Callable[[], str]:
@@ -182,7 +191,7 @@ def two_databases(make_store: StoreMaker) -> LedgerMaker:
     return make
 
 
-@pytest.fixture(params=MAKERS)
+@pytest.fixture(params=LEDGERS)
 def make_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> LedgerMaker:
     if request.param == "memory":
         return memory_ledger
