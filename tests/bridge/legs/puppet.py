@@ -53,6 +53,7 @@ class PuppetSession:
         try:
             async with asyncio.timeout(WAIT_S):
                 while not condition():
+                    assert self.closed_at is None, f"closed, and came only: {self.kinds}"
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
