@@ -72,6 +72,19 @@ class TextMessage:
     since: dt.datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CallState:
+    """``status`` is Twilio's word: ``in-progress``, ``completed``, ..."""
+
+    status: str
+    ended_at: dt.datetime | None = None
+    duration_s: int | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.status in _LIVE
+
+
 class TwilioRest:
     """Raises RefusedError, NotDoneError or InDoubtError, and nothing else."""
 
@@ -187,15 +200,20 @@ class TwilioRest:
                 return "caller_gone"
             raise
         except InDoubtError:
-            if await self.call_status(call_sid) in _LIVE:
+            call = await self.fetch_call(call_sid)
+            if call is not None and call.live:
                 raise
             return "caller_gone"
         return "moved"
 
-    async def call_status(self, call_sid: str) -> str | None:
-        """Twilio's word (``in-progress``, ``completed``, ...); None for a call it does not know."""
+    async def fetch_call(self, call_sid: str) -> CallState | None:
+        """How a call is; None for one that Twilio does not know."""
         call = await self._fetch("fetch_call", lambda client: client.calls(call_sid).fetch_async())
-        return None if call is None else str(call.status)
+        if call is None:
+            return None
+        ended_at = call.end_time if isinstance(call.end_time, dt.datetime) else None
+        seconds = str(call.duration or "")
+        return CallState(str(call.status), ended_at, int(seconds) if seconds.isdecimal() else None)
 
     # --- what an operator's file refers to -----------------------------------------------------
 

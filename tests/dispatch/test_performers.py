@@ -100,7 +100,7 @@ async def test_what_is_not_set_up_is_given_up(
 ) -> None:
     perform = dict(performers(None, None))
     with pytest.raises(PerformError, match=words) as error:
-        await perform[kind](attempt(effects(route)[index]))  # type: ignore[index]
+        await perform[kind](attempt(effects(route)[index]))
     assert error.value.for_good
 
 

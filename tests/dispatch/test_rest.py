@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from dispatch.rest import CallbackTask, FlowExecution, TextMessage
+from dispatch.rest import CallbackTask, CallState, FlowExecution, TextMessage
 from dispatch.rest_client import InDoubtError, NotDoneError, RefusedError, RestPace
 from loadtest.twilio import Agent, CallEvent, CallScript
 from tests.dispatch.wires import (
@@ -230,17 +230,20 @@ async def test_a_live_call_is_moved_to_another_document() -> None:
         placed = asyncio.create_task(simulated.place_call(script, observe))
         await arrived.wait()
         call_sid = next(iter(simulated.exchange.directory.live))
-        assert await rest.call_status(call_sid) == "in-progress"
+        assert await rest.fetch_call(call_sid) == CallState("in-progress")
         assert await rest.move_call(call_sid, "<Response><Hangup/></Response>") == "moved"
         await placed
-        assert await rest.call_status(call_sid) == "completed"
+        over = await rest.fetch_call(call_sid)
+        assert over is not None
+        assert (over.status, over.live, over.duration_s) == ("completed", False, 1)
+        assert over.ended_at is not None
         assert await rest.move_call(call_sid, "<Response/>") == "caller_gone"
 
 
 async def test_a_call_that_nobody_knows_is_gone() -> None:
     async with twilio() as simulated, rest_of(simulated.rest_url) as rest:
         assert await rest.move_call(CALL, "<Response/>") == "caller_gone"
-        assert await rest.call_status(CALL) is None
+        assert await rest.fetch_call(CALL) is None
 
 
 async def test_an_unclear_move_of_a_call_that_is_over_means_its_caller_left() -> None:
