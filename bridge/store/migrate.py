@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bridge.errors import ConfigurationError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in ``migrations/versions``; stated here so that Alembic is only loaded when
 there is something to migrate."""
 

@@ -62,7 +62,7 @@ calls = Table(
     Column("tenant", String, nullable=False),
     Column("entry", String, nullable=False),
     Column("side", String, nullable=False),  # ai or today
-    Column("side_reason", String),  # why not ai
+    Column("side_reason", String),  # why that side
     Column("caller_hash", String, nullable=False),
     Column("caller", Text, nullable=False),  # sealed
     Column("called", String, nullable=False),
@@ -221,4 +221,50 @@ status_events = Table(
     Column("status", String, primary_key=True),
     Column("fields", Text, nullable=False),  # a JSON object
     sqlite_with_rowid=False,
+)
+
+# --- rollouts: nothing of any call ------------------------------------------------------------
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("tenant", String, primary_key=True),  # * for every tenant
+    Column("version", Integer, nullable=False),
+    Column("killed", Boolean, nullable=False),
+    Column("shares", Text, nullable=False),  # a JSON object: tenths of a percent by called number
+    Column("changed_at", Float, nullable=False),
+)
+
+rollout_changes = Table(
+    "rollout_changes",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("action", String, nullable=False),
+    Column("who", String, nullable=False),
+    Column("why", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("before", Text, nullable=False),  # JSON objects
+    Column("after", Text, nullable=False),
+    Index("ix_rollout_changes_at", "at"),
+)
+
+# What the triage files of serving processes say.
+rollout_plans = Table(
+    "rollout_plans",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("plan", Text, nullable=False),  # a JSON object
+)
+
+# What each process saw of the AI side, for the guard of all of them.
+rollout_counts = Table(
+    "rollout_counts",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("at", Float, primary_key=True),
+    Column("process", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Index("ix_rollout_counts_at", "at"),
 )
