@@ -73,6 +73,15 @@ def action_result(route: Route, parameters: Mapping[str, str]) -> ActionResult:
 _CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
+def conversation_over(parameters: Mapping[str, str]) -> bool:
+    """Whether the call was taken and is over now, as far as that shows without its route."""
+    if "QueueResult" in parameters:
+        return isinstance(enqueue_result(parameters), Handled)
+    if "DialCallStatus" in parameters:
+        return isinstance(dial_result(parameters), Handled)
+    return bool(parameters.get("RecordingSid"))
+
+
 def enqueue_result(parameters: Mapping[str, str]) -> ActionResult:
     """From ``QueueResult``."""
     return _QUEUE_RESULTS.get(parameters.get("QueueResult", ""), RouteFailed("unknown-result"))

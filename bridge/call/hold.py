@@ -33,6 +33,12 @@ class Hold:
         elif "hold" not in state.timers:
             state.timers.set("hold", state.spoken_by(now) + state.limits.hold_after_s)
 
+    def model_gone(self, now: float) -> None:
+        """Without a word, and nobody knows for how long: somebody may have waited for it."""
+        state = self._state
+        if state.script.hold_line is not None:
+            state.timers.set("hold", state.spoken_by(now) + state.limits.hold_when_gone_s)
+
     def due(self, now: float) -> list[Effect]:
         """The caller has heard nothing for too long."""
         state, line = self._state, self._state.script.hold_line

@@ -15,6 +15,8 @@ class CallLimits:
     """Caller stopped speaking, no audio and no tool call: ask again, then give up."""
     hold_after_s: float = 2.5
     """The caller waits for an answer and hears nothing: a cached line says that we are there."""
+    hold_when_gone_s: float = 0.2
+    """The same when the model turns out to be gone: the caller has been waiting already."""
     reconnect_s: float = 2.0
     """The model is lost in the middle of a call: it must be back by then."""
     max_reconnects: int = 2

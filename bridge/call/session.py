@@ -37,6 +37,8 @@ from dispatch.outcome import AssistantFailed, CallerLeft
 
 MAX_PROMISES = 2
 """So often the assistant is made to keep its promise; then the default route is taken."""
+GONE_SILENTLY = "model_closed_1006"
+"""No close came: the connection broke, or was given up when nobody answered on it."""
 
 
 class CallSession:
@@ -118,7 +120,7 @@ class CallSession:
                 # Without a stop the call itself may live: it will ask where to go.
                 return self._ending.end(AssistantFailed(reason), reason)
             case ModelLegClosed(reason=reason):
-                return self._recovery.model_gone(reason, now)
+                return self._model_gone(reason, now)
             case HandoverRequested(reason=reason):
                 return self._ending.give_up(reason, now)
             case rt.CallerTranscriptFailed(item_id=item_id, code=code):
@@ -285,6 +287,12 @@ class CallSession:
         return [Note("empty_promise", {"count": self._promises})]
 
     # --- failing and waiting -----------------------------------------------------------------
+
+    def _model_gone(self, reason: str, now: float) -> list[Effect]:
+        effects = self._recovery.model_gone(reason, now)
+        if self._recovery.running and reason == GONE_SILENTLY:
+            self._hold.model_gone(now)
+        return effects
 
     def _model_ready(self, now: float) -> list[Effect]:
         again = self._recovery.running and self._opening.briefed

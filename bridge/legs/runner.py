@@ -107,6 +107,7 @@ class Call:
         self._stream_over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._stall_timers: dict[str, asyncio.TimerHandle] = {}
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             tw.PlayAudio: self._play,
@@ -177,9 +178,11 @@ class Call:
             if timer is not None:
                 timer.cancel()
                 self._timer = None
-        elif timer is None or deadline < timer.when():
+        # Kept here: for what is due already, uvloop's handle does not know its time.
+        elif timer is None or deadline < self._timer_at:
             if timer is not None:
                 timer.cancel()
+            self._timer_at = deadline
             self._timer = self._loop.call_at(deadline, self._time_passed)
 
     def _time_passed(self) -> None:

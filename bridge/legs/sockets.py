@@ -31,8 +31,9 @@ READ_BUFFER_BYTES = 4096
 MODEL_MESSAGE_BYTES = 16 * 1024 * 1024
 HIGH_WATER_BYTES = 256 * 1024
 """A leg that has so much unsent is slow: caller audio is held back from then on."""
-PING_AFTER_S, PONG_WITHIN_S = 5, 5
-"""A model's server that sent nothing for so long is asked; one that is gone is noticed by then."""
+PING_AFTER_S, PONG_WITHIN_S = 1.2, 1.2
+"""A model's server that sent nothing for so long is asked, and is gone when it does not answer: a
+caller may be waiting for it all the while, and waits 3 s at most."""
 
 ListenerFactory = Callable[[WSUpgradeRequest], WSListener | WSUpgradeResponseWithListener | None]
 _log = logging.getLogger("picows.server")

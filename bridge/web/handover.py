@@ -22,6 +22,7 @@ from bridge.errors import TriageBridgeError
 from bridge.store.ledger import (
     HandoverReport,
     Ledger,
+    LedgerUnavailableError,
     StoredDecision,
 )
 from bridge.web.after import FINAL_STATUSES
@@ -98,7 +99,10 @@ class Handover:
         """The next document: the next route where this one failed, else the end of the call."""
         if webhook.call_sid != place.call_sid:
             raise RejectedError(403, "call_mismatch", "CallSid is not the call of the path")
-        standing = await self._standing(place)
+        try:
+            standing = await self._standing(place)
+        except LedgerUnavailableError:  # the log knows it from the database
+            standing = None
         if standing is None:
             return self._unknown(webhook)
         result = results.action_result(standing.decision.route, webhook.form)
@@ -112,10 +116,13 @@ class Handover:
         return (await self._written(report)).twiml
 
     def _unknown(self, webhook: Webhook) -> str:
-        """Nothing is known of this step: whoever is still on the line goes to today's flow."""
+        """Nothing is known of this step: who has not arrived anywhere goes to today's flow."""
         log.warning("unknown_step", call_sid=webhook.call_sid)
         if webhook.field("CallStatus") in FINAL_STATUSES:
             return nothing()
+        if results.conversation_over(webhook.form):
+            redirected = webhook.field("QueueResult").startswith("redirected")
+            return nothing() if redirected else twiml.hang_up()
         origins = self._today.origins(webhook.account_sid, None)
         return self._today.twiml(origins, "unknown_step")
 

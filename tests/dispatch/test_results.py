@@ -11,6 +11,7 @@ from dispatch.results import (
     Handled,
     RouteFailed,
     action_result,
+    conversation_over,
     dial_result,
     enqueue_result,
 )
@@ -69,3 +70,20 @@ def test_a_caller_who_has_hung_up_is_moved_nowhere(policy: TenantPolicy) -> None
     assert action_result(policy.routes["front_desk"], said) == CallerGone("error")
     waiting = said | {"CallStatus": "in-progress"}
     assert action_result(policy.routes["front_desk"], waiting) == RouteFailed("error")
+
+
+@pytest.mark.parametrize(
+    ("said", "over"),
+    [
+        ({"QueueResult": "bridged"}, True),
+        ({"QueueResult": "queue-full"}, False),
+        ({"DialCallStatus": "completed", "DialBridged": "true"}, True),
+        ({"DialCallStatus": "completed", "DialBridged": "false"}, False),
+        ({"RecordingSid": "RE1"}, True),
+        ({}, False),
+    ],
+)
+def test_that_somebody_had_the_call_shows_without_its_route(
+    said: dict[str, str], over: bool
+) -> None:
+    assert conversation_over(said) is over

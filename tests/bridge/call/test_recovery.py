@@ -85,6 +85,15 @@ def test_a_caller_who_waits_too_long_hears_a_line(talking_call: Rehearse) -> Non
     assert call.now - stopped_at == pytest.approx(2.5)
 
 
+def test_a_model_that_went_without_a_word_is_covered_for_at_once(talking_call: Rehearse) -> None:
+    """The caller has been waiting while nobody answered on its socket."""
+    call = talking_call(HOLD, hold_after_s=2.5, hold_when_gone_s=0.2)
+    call.feed(ModelLegClosed("model_closed_1006"))
+    lost_at = call.now
+    assert call.marks_of(call.wait_for_deadline()) == ["a0.0.line_1", "a0.1000.line_1"]
+    assert call.now - lost_at == pytest.approx(0.2)
+
+
 def test_the_silence_between_two_such_lines_is_as_short(talking_call: Rehearse) -> None:
     call = talking_call(HOLD, hold_after_s=2.5, answer_s=10.0)
     call.caller_turn()

@@ -263,6 +263,16 @@ async def test_a_caller_of_whom_nothing_is_known_goes_to_todays_flow(site: Site,
     assert (await site.post(path, over)).verbs == []
 
 
+async def test_a_conversation_that_was_had_ends_the_call_though_nothing_is_known_of_it(
+    site: Site,
+) -> None:
+    """Its decision could not be written, and the call was moved by REST."""
+    await site.ledger.open_call(opening())
+    assert (await site.post(step(), queue("bridged"))).verbs == ["Hangup"]
+    assert (await site.post(step(), dialled("completed", "true"))).verbs == ["Hangup"]
+    assert (await site.post(step(), queue("redirected"))).verbs == []
+
+
 # --- when the ledger fails ------------------------------------------------------------------
 
 
@@ -302,6 +312,7 @@ async def test_without_a_ledger_the_caller_goes_to_todays_flow_and_the_callee_ha
 ) -> None:
     site = await serve(ledger=GoneLedger(lambda: NOW, lambda: "token"))
     assert (await site.post(step(), queue("queue-full"))).redirect == TODAY
+    assert (await site.post(step(), queue("bridged"))).verbs == ["Hangup"]
     assert (await site.post(step("whisper"), CALLEE)).verbs == ["Hangup"]
     assert (await site.post(step("recording"), recorded())).status == 500
 
