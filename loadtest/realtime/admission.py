@@ -25,6 +25,9 @@ class Rejection:
         return f"{self.refusal.kind}.{self.refusal.code}"
 
 
+WRONG_KEY = Rejection(Refusal("invalid_api_key", "Incorrect API key provided."), 3000)
+
+
 def is_for_us(request: WSUpgradeRequest) -> bool:
     """Another path is a plain 404."""
     return urlsplit(request.path.decode("latin-1")).path == PATH
@@ -49,7 +52,7 @@ def rejection(
         message = "Missing bearer or basic authentication in header."
         return Rejection(Refusal("invalid_api_key", message), 3000)
     if api_keys is not None and key not in api_keys:
-        return Rejection(Refusal("invalid_api_key", "Incorrect API key provided."), 3000)
+        return WRONG_KEY
     model = model_of(request)
     if not model:
         return Rejection(Refusal("missing_model", "You must provide a model parameter."), 4000)

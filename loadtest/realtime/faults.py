@@ -14,6 +14,8 @@ Cut: TypeAlias = Literal["1001", "1011", "reset", "half_open"]
 class FaultPlan:
     """Faults of one session. Responses and caller turns are counted from 1."""
 
+    refuse_key: bool = False
+    """Answer the connection with an error about its key and close it."""
     create_delay_ms: int = 0
     """Before ``session.created``, on top of the profile."""
     configure_delay_ms: int = 0

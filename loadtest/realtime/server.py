@@ -202,6 +202,8 @@ class SimulatedRealtime:
             record, loop.time, lambda made: self._opened(made, rejection), self._closed
         )
         connection.session = self._session(connection, record, scenario, rng)
+        if connection.session.stage.faults.refuse_key:
+            rejection = rejection or admission.WRONG_KEY
         if rejection is None:
             self.sessions.append(record)
         return connection

@@ -63,8 +63,12 @@ class SimulatedTwilio:
         script: CallScript,
         observer: Observer | None = None,
         number: PhoneNumber | None = None,
+        repeats: frozenset[str] = frozenset(),
     ) -> CallResult:
-        """One inbound call, to its end. Many may run at once; each is bounded by its script."""
+        """One inbound call, to its end. Many may run at once; each is bounded by its script.
+
+        ``repeats``: purposes of requests that this call sends twice, besides the settings'.
+        """
         if self._session is None:
             raise RuntimeError("the simulated Twilio is not running: use it as `async with`")
         exchange, settings = self.exchange, self.settings
@@ -77,7 +81,7 @@ class SimulatedTwilio:
             settings.webhook_signing,
             settings.ssl_context,
             settings.webhook_timeout_s,
-            settings.repeated_webhooks,
+            settings.repeated_webhooks | repeats,
         )
         webhooks = Webhooks(self._session, web, journal, exchange.sids)
         call = CallLeg(sid, script, journal, webhooks, exchange)
@@ -86,6 +90,12 @@ class SimulatedTwilio:
             return await run_call(call, number if number is not None else self.number)
         finally:
             exchange.directory.close(sid)
+
+    async def hang_up_connections(self) -> None:
+        """Close the connections that are kept for further webhooks."""
+        if self._session is not None and self._session.connector is not None:
+            await self._session.connector.close()
+            self._session = None
 
     # --- what came in by REST, and what is kept ------------------------------------------------
 

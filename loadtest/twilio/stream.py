@@ -65,6 +65,7 @@ class MediaStream(WSListener):
         self._partial = bytearray()
         self._skipping = False
         self._congested = False
+        self._stalled = False
         self._open = False
         self._offered_deflate = False
         self.ended = asyncio.Event()
@@ -235,7 +236,7 @@ class MediaStream(WSListener):
 
     def send_media(self, payload: bytes) -> None:
         """One frame of caller audio; dropped and counted while the server does not read."""
-        if not self._open:
+        if not self._open or self._stalled:
             return
         if self._congested:
             self.report.frames_dropped += 1
@@ -258,6 +259,31 @@ class MediaStream(WSListener):
         if self._open and self._transport is not None:
             kind = WSMsgType.TEXT if isinstance(message, str) else WSMsgType.BINARY
             self._transport.send(kind, message.encode() if isinstance(message, str) else message)
+
+    def send_start(self) -> None:
+        """``start`` once more, as no stream should."""
+        if self._open:
+            self._send(self._encoder.start())
+
+    def break_off(self) -> None:
+        """The network is gone: no ``stop``, no close, a reset."""
+        if self._open and self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    def stall(self, length_s: float) -> None:
+        """Nothing is read and no caller audio sent for so long."""
+        if not self._open or self._transport is None:
+            return
+        reading = self._transport.underlying_transport
+        reading.pause_reading()
+        self._stalled = True
+
+        def go_on() -> None:
+            self._stalled = False
+            if not reading.is_closing():
+                reading.resume_reading()
+
+        asyncio.get_running_loop().call_later(length_s, go_on)
 
     def _echo(self, name: str) -> None:
         self._send(self._encoder.mark(name))

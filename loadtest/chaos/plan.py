@@ -1,0 +1,115 @@
+"""What goes wrong in which call, and when: from the seed and the call's number, nothing else."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Step: TypeAlias = Literal["ringing", "stream", "caller_speaks", "caller_spoke", "assistant_speaks"]
+"""When a fault begins: a webhook is asked, the stream is open, the caller begins, the caller ended,
+the assistant is heard."""
+
+STEPS: tuple[Step, ...] = (
+    "ringing",
+    "stream",
+    "caller_speaks",
+    "caller_spoke",
+    "assistant_speaks",
+)
+
+OPENING = (
+    "model_refuses_key",
+    "model_connects_slowly",
+    "model_says_nothing",
+    "model_never_configures",
+    "model_refuses_configuration",
+)
+"""Of the model connection that this call makes. With several calls at once the one that connects
+at the same moment may get it instead; alone, the call itself does."""
+MODEL = (
+    "model_1001",
+    "model_1011",
+    "model_reset",
+    "model_half_open",
+    "model_expires",
+    "model_stalls",
+    "model_fails",
+    "model_rate_limited",
+    "model_garbage",
+)
+TWILIO = (
+    "twilio_reset",
+    "twilio_stalls",
+    "twilio_garbage",
+    "twilio_repeats_start",
+    "webhook_repeated",
+    "caller_hangs_up",
+)
+PROCESS = ("worker_killed", "worker_told_to_stop", "workers_rolled", "store_locked")
+EVERY_FAULT = (*OPENING, *MODEL, *TWILIO, *PROCESS)
+
+INTENTS = ("schedule", "sales", "billing")
+CALM_SHARE = 0.15
+SECOND_FAULT_SHARE = 0.25
+PROCESS_SHARE = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong: at the ``turn``-th time of ``step``, ``after_ms`` later."""
+
+    kind: str
+    step: Step
+    turn: int
+    after_ms: int
+    length_ms: int
+    """Of what passes: a stall, a lock, a slow start."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.step} {self.turn} +{self.after_ms} ms ({self.length_ms} ms)"
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """One call: who, what for, and what goes wrong."""
+
+    number: int
+    intent: str
+    faults: tuple[Fault, ...]
+
+    @property
+    def last_digits(self) -> str:
+        """What a model is told of the caller: how its session is known to be this call's."""
+        return f"{self.number % 10_000:04}"
+
+    @property
+    def hangs_up(self) -> bool:
+        return any(fault.kind == "caller_hangs_up" for fault in self.faults)
+
+
+def draw_call(seed: int, number: int, process_faults: bool = True) -> CallPlan:
+    """The ``number``-th call of ``seed``. Without ``process_faults`` those are left out, and
+    nothing else changes."""
+    rng = random.Random(f"{seed}:{number}")
+    intent = rng.choice(INTENTS)
+    draws = rng.random()
+    count = 0 if draws < CALM_SHARE else 2 if draws > 1 - SECOND_FAULT_SHARE else 1
+    faults = tuple(_draw_fault(rng) for _ in range(count))
+    if not process_faults:
+        faults = tuple(fault for fault in faults if fault.kind not in PROCESS)
+    return CallPlan(number, intent, faults)
+
+
+def _draw_fault(rng: random.Random) -> Fault:
+    kinds = PROCESS if rng.random() < PROCESS_SHARE else (*OPENING, *MODEL, *TWILIO)
+    kind = rng.choice(kinds)
+    step: Step = rng.choice(STEPS)
+    if kind in OPENING or kind == "webhook_repeated":
+        step = "ringing"  # from the beginning of the call
+    elif kind in MODEL or kind.startswith("twilio"):
+        step = rng.choice(STEPS[1:])
+    turn = rng.choice((1, 1, 2))
+    return Fault(
+        kind, step, turn, after_ms=rng.randrange(0, 800), length_ms=rng.randrange(300, 4000)
+    )

@@ -1,0 +1,313 @@
+"""A run: calls of a seed through the serving processes, judged one by one and then as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import audiocodecs
+from loadtest.chaos.mischief import Mischief
+from loadtest.chaos.plan import CallPlan, draw_call
+from loadtest.chaos.system import Held, ServingProcesses
+from loadtest.chaos.verdict import faults_of_call, left_behind
+from loadtest.realtime import Scenario, SimulatedRealtime, SimulatorOptions, parse_scenario
+from loadtest.realtime.lines import Line, LineLibrary
+from loadtest.twilio import (
+    CallResult,
+    CallScript,
+    Clip,
+    HangUp,
+    Origins,
+    PhoneNumber,
+    Settings,
+    SimulatedTwilio,
+    Speak,
+    StayOnLine,
+    Step,
+    WaitForStream,
+    WaitMs,
+    WaitUntilAssistantSilent,
+)
+
+PUBLIC = "https://bridge.example"
+ACCOUNT = "AC" + "a" * 32
+FLOW = "FW" + "f" * 32
+AUTH_TOKEN = "made-up-auth-token"  # noqa: S105 - of nobody
+FALLBACK = f"https://webhooks.twilio.com/v1/Accounts/{ACCOUNT}/Flows/{FLOW}?Trigger=incomingCall"
+"""The number's own fallback URL, for a webhook that nobody answered."""
+INTENTS = ("schedule", "sales", "billing")
+LONGEST_CALL_MS = 45_000
+SETTLED_WITHIN_S = 60.0
+TRIAGE_FILE = Path(__file__).parent / "triage.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to run. ``only`` is the number of a single call; ``begun_each_ms`` spreads the starts.
+
+    ``process_faults`` False leaves the processes and their store in peace.
+    """
+
+    seed: int
+    calls: int = 100
+    only: int | None = None
+    workers: int = 2
+    at_once: int = 20
+    begun_each_ms: int = 100
+    process_faults: bool = True
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of it. Empty ``broken`` and ``left``: every invariant held."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)
+    broken: dict[int, list[str]] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    slack_ms: int = 0
+
+    @property
+    def held(self) -> bool:
+        return not self.broken and not self.left
+
+
+Tell = Callable[[str], None]
+
+
+async def run(wanted: Wanted, folder: Path, environ: Mapping[str, str], tell: Tell) -> Report:
+    """``folder`` takes database and log; ``environ`` is added to the processes' environment."""
+    numbers = range(wanted.calls) if wanted.only is None else [wanted.only]
+    plans = [draw_call(wanted.seed, number, wanted.process_faults) for number in numbers]
+    port = _free_port()
+    database = folder / "calls.db"
+    twilio = SimulatedTwilio(_twilio(port), _number(), random.Random(wanted.seed))
+    system = ServingProcesses({}, port, wanted.workers, folder)
+    mischief = Mischief(system, twilio, database)
+    options = SimulatorOptions(
+        scenario=_scenario,
+        profile="instant",
+        lines=_lines(),
+        seed=wanted.seed,
+        faults=mischief.opening_fault,
+        keep_events=False,
+    )
+    async with SimulatedRealtime(options) as realtime:
+        mischief.realtime = realtime
+        async with twilio:
+            env = {**_environ(realtime, twilio, database), **environ}
+            system = ServingProcesses(env, port, wanted.workers, folder)
+            mischief.system = system
+            async with system:
+                report = await _Run(wanted, plans, mischief, tell).go()
+                await _settle(report, system, realtime, mischief)
+            report.left += _after(system)
+    return report
+
+
+class _Run:
+    def __init__(
+        self, wanted: Wanted, plans: Sequence[CallPlan], mischief: Mischief, tell: Tell
+    ) -> None:
+        self._wanted = wanted
+        self._plans = plans
+        self._mischief = mischief
+        self._tell = tell
+        self._report = Report()
+        self._places = asyncio.Semaphore(wanted.at_once)
+        self._done = 0
+        self.fresh: dict[int, Held] = {}
+        self.early: dict[int, Held] = {}
+
+    async def go(self) -> Report:
+        self.fresh = self._mischief.system.held()
+        late = asyncio.create_task(_lateness(self._report))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for plan in self._plans:
+                    await self._places.acquire()
+                    tasks.create_task(self._call(plan))
+                    await asyncio.sleep(self._wanted.begun_each_ms / 1000)
+        finally:
+            late.cancel()
+        self._report.happened = self._mischief.done
+        self._report.left += await self._idle()
+        return self._report
+
+    async def _call(self, plan: CallPlan) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                observer = self._mischief.of_call(plan, tasks)
+                result = await self._mischief.twilio.place_call(
+                    script(plan), observer, repeats=_repeats(plan)
+                )
+            self._judge(plan, result)
+        finally:
+            self._places.release()
+
+    def _judge(self, plan: CallPlan, result: CallResult) -> None:
+        self._report.outcomes[type(result.outcome).__name__] += 1
+        found = faults_of_call(plan, result, self._report.slack_ms)
+        if found:
+            self._report.broken[plan.number] = found
+            faults = "; ".join(map(str, plan.faults)) or "no fault of its own"
+            self._tell(f"call {plan.number} ({result.call_sid}): {'; '.join(found)} [{faults}]")
+        self._done += 1
+        if self._done == max(1, len(self._plans) // 5):
+            self.early = self._mischief.system.held()
+        if self._done % 50 == 0:
+            self._tell(f"{self._done} calls, {len(self._report.broken)} broken")
+
+    async def _idle(self) -> list[str]:
+        """Once nothing is asked of them any more, workers hold what fresh ones do."""
+        await self._mischief.twilio.hang_up_connections()
+        ends_at = time.monotonic() + SETTLED_WITHIN_S
+        while True:
+            idle = self._mischief.system.held()
+            left = left_behind(self.fresh, self.early, idle)
+            if not left or time.monotonic() > ends_at:
+                return left
+            await asyncio.sleep(0.5)
+
+
+async def _settle(
+    report: Report, system: ServingProcesses, realtime: SimulatedRealtime, mischief: Mischief
+) -> None:
+    if mischief.twilio.live_calls:
+        report.left.append(f"{mischief.twilio.live_calls} calls are still there")
+    try:
+        await realtime.wait_idle()
+    except TimeoutError:
+        report.left.append(f"{realtime.connections.open} model sessions outlive all calls")
+
+
+def _after(system: ServingProcesses) -> list[str]:
+    """What the processes said of themselves at their end."""
+    left = [
+        f"a worker stopped with {entry['tasks_left']} tasks"
+        for entry in system.logged("stopped")
+        if entry["tasks_left"]
+    ]
+    failed = ("call_failed", "call_task_failed", "supervisor_task_failed", "worker_killed")
+    left += [f"logged {entry['event']}: {entry}" for entry in system.logged(*failed)]
+    if system.status != 0:
+        left.append(f"serve ended with status {system.status}")
+    return left
+
+
+async def _lateness(report: Report) -> None:
+    """The most that this machine itself held a timer up: callers cannot be spared that."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(0.05)
+        late_ms = math.ceil((time.monotonic() - began - 0.05) * 1000)
+        report.slack_ms = max(report.slack_ms, late_ms)
+
+
+def script(plan: CallPlan) -> CallScript:
+    """Two things are said, each when the assistant has finished; then the caller waits."""
+    steps: list[Step] = [WaitForStream(8000), WaitUntilAssistantSilent(300, 4000), Speak(_CLIP)]
+    for fault in plan.faults:
+        if fault.kind == "caller_hangs_up":
+            steps += [WaitMs(fault.after_ms * 3), HangUp()]
+    steps += [WaitUntilAssistantSilent(500, 9000), Speak(_CLIP), StayOnLine(30_000)]
+    return CallScript(
+        steps=tuple(steps),
+        from_number=f"+1415555{plan.last_digits}",
+        max_call_ms=LONGEST_CALL_MS,
+        record=False,
+    )
+
+
+def _repeats(plan: CallPlan) -> frozenset[str]:
+    repeated = any(fault.kind == "webhook_repeated" for fault in plan.faults)
+    return frozenset({"voice", "connect action"}) if repeated else frozenset()
+
+
+# --- the surroundings -------------------------------------------------------------------------
+
+
+def tone(length_ms: int, hz: int) -> bytes:
+    """Audible mu-law, which a voice detector by energy takes for speech."""
+    time_s = np.arange(length_ms * 8) / 8000
+    wave = (np.sin(2 * np.pi * hz * time_s) * 8000).astype("<i2")
+    return audiocodecs.pcm16_to_ulaw(wave.tobytes())
+
+
+_CLIP = Clip.of(tone(600, 440))
+
+
+def _lines() -> LineLibrary:
+    ask = Line("ask", "What is it about?", tone(1500, 700))
+    return LineLibrary({"ask": ask})
+
+
+def _scenario(index: int) -> Scenario:
+    """Asks once, then routes: whatever else is wanted of it as well."""
+    arguments = {
+        "intent": INTENTS[index % len(INTENTS)],
+        "summary": "Wants something.",
+        "confidence": 0.9,
+        "sentiment": "neutral",
+        "language": "en-US",
+        "urgency": "normal",
+        "slots": {},
+    }
+    route: dict[str, Any] = {"tool": "route_call", "arguments": arguments}
+    steps: list[dict[str, Any]] = [
+        {"on": "turn", "turn": 1, "do": [{"say": "ask"}]},
+        {"on": "turn", "do": [route]},
+        {"on": "otherwise", "do": [route]},
+    ]
+    return parse_scenario("chaos", {"step": steps})
+
+
+def _twilio(port: int) -> Settings:
+    return Settings(
+        account_sid=ACCOUNT,
+        auth_token=AUTH_TOKEN,
+        origins=Origins({PUBLIC: f"http://127.0.0.1:{port}"}),
+        say_ms_per_word=0,
+    )
+
+
+def _number() -> PhoneNumber:
+    return PhoneNumber(f"{PUBLIC}/voice", fallback_url=FALLBACK, status_callback=f"{PUBLIC}/status")
+
+
+def _environ(
+    realtime: SimulatedRealtime, twilio: SimulatedTwilio, database: Path
+) -> dict[str, str]:
+    return {
+        "OPENAI_API_KEY": "sk-made-up",
+        "REALTIME_URL": realtime.url,
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+        "TWILIO_REST_URL": twilio.rest_url,
+        "PUBLIC_URL": PUBLIC,
+        "ENTRY": "studio",
+        "STUDIO_FLOW_SID": FLOW,
+        "TRIAGE_FILE": str(TRIAGE_FILE),
+        "DATABASE_URL": f"sqlite:///{database}",
+        "POOL_SIZE": "0",
+        "DRAIN_S": "15",
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "info",
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
