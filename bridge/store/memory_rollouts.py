@@ -25,7 +25,7 @@ class MemoryRollouts:
 
     async def change(self, change: Change) -> None:
         current = self._states.get(change.tenant) or RolloutState(change.tenant)
-        if current == change.after:
+        if change in self._changes:
             return
         if current.version != change.before.version:
             raise RolloutConflictError(current)

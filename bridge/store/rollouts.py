@@ -120,10 +120,19 @@ def _change(connection: Connection, change: Change) -> None:
     if written.rowcount:
         connection.execute(insert(rollout_changes).values(_logged(change)))
         return
-    standing = connection.execute(select(rollouts).where(rollouts.c.tenant == after.tenant)).first()
-    current = RolloutState(after.tenant) if standing is None else _state_of(standing)
-    if current != after:  # else it was written already, and only the answer got lost
+    if not _was_written(connection, change):
+        mine = rollouts.c.tenant == after.tenant
+        standing = connection.execute(select(rollouts).where(mine)).first()
+        current = RolloutState(after.tenant) if standing is None else _state_of(standing)
         raise RolloutConflictError(current)
+
+
+def _was_written(connection: Connection, change: Change) -> bool:
+    """Before, and only the answer got lost."""
+    table, after = rollout_changes, change.after
+    query = select(table).where(table.c.tenant == after.tenant, table.c.version == after.version)
+    row = connection.execute(query).first()
+    return row is not None and _change_of(row) == change
 
 
 def _logged(change: Change) -> dict[str, Any]:

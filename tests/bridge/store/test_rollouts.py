@@ -149,3 +149,9 @@ async def test_calls_are_counted_by_called_number_side_and_reason(
         (called, "ai", "share"): 1,
         (called, "today", "kill_switch"): 2,
     }
+
+
+async def test_the_same_change_by_somebody_else_is_a_conflict(rollouts: RolloutStore) -> None:
+    await rollouts.change(set_to(RolloutState("acme"), 50))
+    with pytest.raises(RolloutConflictError):
+        await rollouts.change(set_to(RolloutState("acme"), 50, who=BOB))
