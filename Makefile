@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check serve bench lock clean
+.PHONY: help venv demo test check serve bench chaos lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: check ## every check, then every test
 
 bench: $(STAMP) ## calls on one core, beside a bare relay, in the same run
 	$(BIN)/python -m loadtest.bench
+
+chaos: $(STAMP) ## break everything around CALLS calls (100), drawn from SEED (a new one)
+	$(BIN)/triage-bridge chaos --calls $(or $(CALLS),100) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 serve: $(STAMP) ## take calls (settings from the environment; see .env.example)
 	$(BIN)/triage-bridge serve

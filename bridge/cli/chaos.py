@@ -42,7 +42,7 @@ def command(
     click.echo(f"seed {seed}, {calls if only is None else 1} calls, {workers} workers")
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         folder = Path(name)
-        environ = {"GREETING_CACHE": str(_spoken_lines(folder / "lines"))}
+        environ = {"GREETING_CACHE": str(spoken_lines(folder / "lines"))}
         report = asyncio.run(run(wanted, folder, environ, click.echo))
         if log is not None:
             log.write_bytes((folder / "serve.log").read_bytes())
@@ -50,7 +50,7 @@ def command(
     sys.exit(0 if report.held else BROKEN)
 
 
-def _spoken_lines(folder: Path) -> Path:
+def spoken_lines(folder: Path) -> Path:
     """Greeting, apology and hold, as if the model had said them before."""
     cache = LineCache(folder)
     policy = load(TRIAGE_FILE).policy

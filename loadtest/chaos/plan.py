@@ -49,7 +49,6 @@ TWILIO = (
 PROCESS = ("worker_killed", "worker_told_to_stop", "workers_rolled", "store_locked")
 EVERY_FAULT = (*OPENING, *MODEL, *TWILIO, *PROCESS)
 
-INTENTS = ("schedule", "sales", "billing")
 CALM_SHARE = 0.15
 SECOND_FAULT_SHARE = 0.25
 PROCESS_SHARE = 0.08
@@ -72,10 +71,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """One call: who, what for, and what goes wrong."""
+    """One call and what goes wrong in it."""
 
     number: int
-    intent: str
     faults: tuple[Fault, ...]
 
     @property
@@ -92,13 +90,12 @@ def draw_call(seed: int, number: int, process_faults: bool = True) -> CallPlan:
     """The ``number``-th call of ``seed``. Without ``process_faults`` those are left out, and
     nothing else changes."""
     rng = random.Random(f"{seed}:{number}")
-    intent = rng.choice(INTENTS)
     draws = rng.random()
     count = 0 if draws < CALM_SHARE else 2 if draws > 1 - SECOND_FAULT_SHARE else 1
     faults = tuple(_draw_fault(rng) for _ in range(count))
     if not process_faults:
         faults = tuple(fault for fault in faults if fault.kind not in PROCESS)
-    return CallPlan(number, intent, faults)
+    return CallPlan(number, faults)
 
 
 def _draw_fault(rng: random.Random) -> Fault:
