@@ -178,6 +178,7 @@ async def serve(
             log.info("serving", port=settings.web.port, insecure_local=settings.web.insecure_local)
             started()
             await stop.asked()
+            server.end_connections()
             if stop.leaving:
                 server.leave()
             await _drain(settings, parts, stop)

@@ -65,12 +65,12 @@ class HttpServer(uvicorn.Server):
         """Returns when connections are accepted."""
         await self._serving.wait()
 
-    def leave(self) -> None:
-        """Accept no more connections, and end each that is open with its next answer.
-
-        For a socket that other processes accept on: whoever connects again reaches one of them.
-        """
+    def end_connections(self) -> None:
+        """End each connection with its next answer: who connects again may reach another process."""
         self._leaving = True
+
+    def leave(self) -> None:
+        """Accept no more connections; for a socket that other processes accept on."""
         for server in self.servers:
             server.close()
 

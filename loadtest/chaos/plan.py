@@ -51,7 +51,9 @@ EVERY_FAULT = (*OPENING, *MODEL, *TWILIO, *PROCESS)
 
 CALM_SHARE = 0.15
 SECOND_FAULT_SHARE = 0.25
-PROCESS_SHARE = 0.08
+PROCESS_SHARE = 0.06
+OFTEN = ("worker_killed", "workers_rolled", "store_locked") * 3
+"""Beside one lone SIGTERM: while a worker drains, half of the calls go by the AI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def draw_call(seed: int, number: int, process_faults: bool = True) -> CallPlan:
 
 
 def _draw_fault(rng: random.Random) -> Fault:
-    kinds = PROCESS if rng.random() < PROCESS_SHARE else (*OPENING, *MODEL, *TWILIO)
+    kinds = (*OFTEN, *PROCESS) if rng.random() < PROCESS_SHARE else (*OPENING, *MODEL, *TWILIO)
     kind = rng.choice(kinds)
     step: Step = rng.choice(STEPS)
     if kind in OPENING or kind == "webhook_repeated":
