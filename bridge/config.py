@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from bridge.origin import Origin
 from bridge.outward_settings import OutwardSettings
 from bridge.protocol.realtime_session import SessionSettings
 from bridge.store.settings import StoreSettings
+from bridge.traffic_settings import TrafficSettings
 
 DefaultEntry: TypeAlias = Literal["number", "studio"]
 
@@ -142,6 +144,7 @@ class Settings:
     triage: TriageSettings
     outward: OutwardSettings
     store: StoreSettings
+    traffic: TrafficSettings
 
     @classmethod
     def from_env(
@@ -172,4 +175,5 @@ class Settings:
         """Everything that must never be shown."""
         single = (self.openai.api_key, self.twilio.api_secret)
         known = (secret for secret in single if secret is not None)
-        return (*self.twilio.auth_tokens, *known, *self.outward.secrets, *self.store.secrets)
+        branches = (self.outward.secrets, self.store.secrets, self.traffic.secrets)
+        return (*self.twilio.auth_tokens, *known, *itertools.chain(*branches))

@@ -38,6 +38,7 @@ from bridge.protocol.realtime_session import (
     accepts_reasoning,
 )
 from bridge.store.settings import store_settings
+from bridge.traffic_settings import traffic_settings
 
 SID_OF_ACCOUNT = "AC[0-9a-f]{32}"
 SID_OF_FLOW = "FW[0-9a-f]{32}"
@@ -78,6 +79,7 @@ def read_settings(
         triage=_triage(env),
         outward=outward_settings(env, environ),
         store=store_settings(env, environ),
+        traffic=traffic_settings(env),
     )
     if env.faults:
         raise ConfigurationError(env.faults)

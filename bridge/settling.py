@@ -95,6 +95,7 @@ class Settler:
                 stored = await self._ledger.record_decision(stored, settled.effects)
         except (TimeoutError, TriageBridgeError) as error:
             call.log.error("decision_not_written", error=type(error).__name__)
+            call.written = False
             stored = await self._second_road(call, admission, settled)
         else:
             if settled.effects:

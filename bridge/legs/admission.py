@@ -11,6 +11,7 @@ import asyncio
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -23,6 +24,8 @@ from bridge.lines import LineCache
 from bridge.protocol import twilio_stream as tw
 from bridge.store.ledger import CallOpening, Ledger, LedgerUnavailableError, Refusal
 from bridge.tenants import Tenant, Tenants
+from bridge.traffic.desk import Ruling, TrafficDesk
+from bridge.traffic.rollout import Arrival
 from dispatch.context import CallContext
 from dispatch.instructions import call_facts
 
@@ -43,6 +46,8 @@ class Admissions:
         lines: LineCache,
         pools: Mapping[str, ModelPool],
         unix_time: Callable[[], float] = time.time,
+        *,
+        traffic: TrafficDesk | None = None,
     ) -> None:
         self._settings = settings
         self._tenants = tenants
@@ -50,6 +55,7 @@ class Admissions:
         self._lines = lines
         self._pools = pools
         self._unix_time = unix_time
+        self._traffic = traffic
 
     async def admit(self, call: Call) -> Admission | None:
         """None: refused, the stream is closed with a named reason and its call falls through."""
@@ -78,10 +84,24 @@ class Admissions:
         known = await self._ledger.opening(start.call_sid)
         if known is not None and known.entry != "bin" and not self._insecure:
             return "token_missing"
-        opened = await self._ledger.open_call(self._bin_opening(start))
+        opening = self._bin_opening(start)
+        ruling = self._ruling(opening)
+        if ruling is not None and ruling.side == "today":
+            return ruling.reason
+        reason = None if ruling is None else ruling.reason
+        opened = await self._ledger.open_call(replace(opening, side_reason=reason))
         # Without a webhook of ours nobody has counted how often this call came.
         too_often = opened.hop >= self._settings.limits.max_hops
         return "hop_limit" if too_often else opened
+
+    def _ruling(self, opening: CallOpening) -> Ruling | None:
+        """No webhook of ours has decided about a call from a static TwiML Bin."""
+        if self._traffic is None:
+            return None
+        at = dt.datetime.fromtimestamp(opening.started_at, dt.UTC)
+        return self._traffic.rule(
+            Arrival(opening.call_sid, opening.from_number, opening.to_number, at)
+        )
 
     @property
     def _insecure(self) -> bool:

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import orjson
 import structlog
@@ -51,6 +52,16 @@ class ModelUnavailableError(TriageBridgeError):
         super().__init__(f"{reason}: {detail}" if detail else reason)
 
 
+class EndpointWatch(Protocol):
+    """Who is told how the model fares. Must neither wait nor raise."""
+
+    def connected(self) -> None: ...
+
+    def connect_failed(self) -> None: ...
+
+    def rate_limits(self, limits: tuple[rt.RateLimit, ...]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelEndpoint:
     """Where the model is and how it is to be set up. ``url`` without the model's name."""
@@ -60,6 +71,7 @@ class ModelEndpoint:
     session: rt.SessionSettings
     timeout_s: float = 5.0
     ssl_context: ssl.SSLContext | None = None
+    watch: EndpointWatch | None = None
 
     @property
     def address(self) -> str:
@@ -91,6 +103,17 @@ class ModelLeg(WSListener):
 
     async def open(self) -> None:
         """Connect and configure. Raises ``ModelUnavailableError``; the socket is closed then."""
+        watch = self._endpoint.watch
+        try:
+            await self._open()
+        except ModelUnavailableError:
+            if watch is not None:
+                watch.connect_failed()
+            raise
+        if watch is not None:
+            watch.connected()
+
+    async def _open(self) -> None:
         endpoint = self._endpoint
         headers = {"Authorization": f"Bearer {endpoint.api_key}"}
         try:
@@ -185,6 +208,9 @@ class ModelLeg(WSListener):
         if isinstance(event, rt.Unhandled):
             if self._unhandled.note(event.kind):
                 _log.info("model_event_unhandled", kind=event.kind)
+        elif isinstance(event, rt.RateLimitsUpdated):
+            if self._endpoint.watch is not None:
+                self._endpoint.watch.rate_limits(event.limits)
         elif self._owner is not None:
             self._owner(event)
         else:

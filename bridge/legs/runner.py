@@ -41,6 +41,7 @@ from bridge.protocol import realtime as rt
 from bridge.protocol import twilio_stream as tw
 from bridge.store.ledger import CallOpening, StoredDecision
 from bridge.tenants import Tenant
+from bridge.traffic.desk import TrafficDesk
 from dispatch.outcome import Outcome
 
 _log = structlog.get_logger("bridge.call")
@@ -82,7 +83,12 @@ class Call:
     """Owner of everything that belongs to one call; ``run`` returns when nothing of it is left."""
 
     def __init__(
-        self, leg: CallerLeg, start: tw.Start, hands: Hands, observer: Observer | None
+        self,
+        leg: CallerLeg,
+        start: tw.Start,
+        hands: Hands,
+        observer: Observer | None,
+        traffic: TrafficDesk | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         # The loop's own base, but exact: uvloop's time stands still within a callback.
@@ -92,10 +98,13 @@ class Call:
         self.started_at = self._clock()
         self._hands = hands
         self._observer = observer
+        self._traffic = traffic
         self.admission: Admission | None = None
         self.session: CallSession | None = None
         self.outcome: Outcome | None = None
         self.decision: StoredDecision | None = None
+        self.written = True
+        """Whether the decision, once there is one, stands in the ledger."""
         self.model_closed_at: float | None = None
         self.stream_closed_at: float | None = None
         self.audio = CallerAudio()
@@ -195,6 +204,8 @@ class Call:
     def _note(self, note: fx.Note) -> None:
         if self._observer is not None:
             self._observer(self._clock(), note)
+        if self._traffic is not None and self.admission is not None:
+            self._traffic.noted(self.admission.opening.tenant, note)
 
     def _run_tool(self, effect: fx.RunTool) -> None:
         self._spawn(self._tool(effect))
@@ -226,8 +237,18 @@ class Call:
             self._arm(None)
             await self._close_legs()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._report()
+
+    def _report(self) -> None:
+        if self._traffic is None or self.admission is None:
+            return
+        opening, stream_s = self.admission.opening, self._clock() - self.started_at
+        self._traffic.over(opening.call_sid, opening.tenant, self.outcome, stream_s, self.written)
 
     def _begin(self, admission: Admission) -> None:
+        if self._traffic is not None:
+            opening = admission.opening
+            self._traffic.begun(opening.call_sid, opening.tenant, opening.from_number)
         self.session = CallSession(
             admission.desk,
             admission.script,

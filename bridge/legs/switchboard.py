@@ -29,6 +29,7 @@ from bridge.protocol.realtime import UNUSED_EVENTS
 from bridge.protocol.unhandled import UnhandledCounter
 from bridge.store.ledger import Ledger
 from bridge.tenants import Tenant, Tenants
+from bridge.traffic.desk import TrafficDesk
 
 _log = structlog.get_logger("bridge.switchboard")
 
@@ -51,17 +52,21 @@ class Switchboard:
         authorise: Authorise,
         hands: Hands,
         observe: Callable[[str], Observer] | None = None,
+        traffic: TrafficDesk | None = None,
     ) -> None:
         self._settings = settings
         self._authorise = authorise
         self._hands = hands
         self._observe = observe
+        self._traffic = traffic
         self._unhandled = UnhandledCounter(UNUSED_EVENTS)
         self._pools: dict[str, ModelPool] = {}
         self._pooled: dict[str, Tenant] = {}
         self._tenants = tenants
         self._lines = LineCache(settings.greeting.cache_folder)
-        self._admissions = Admissions(settings, tenants, ledger, self._lines, self._pools)
+        self._admissions = Admissions(
+            settings, tenants, ledger, self._lines, self._pools, traffic=traffic
+        )
         self._waiting: dict[CallerLeg, asyncio.TimerHandle] = {}
         self._calls: dict[Call, asyncio.Task[None]] = {}
         self._draining = False
@@ -116,7 +121,8 @@ class Switchboard:
     def _endpoint(self, tenant: Tenant) -> ModelEndpoint:
         openai = self._settings.openai
         key = openai.api_key.get_secret_value() if openai.api_key is not None else ""
-        return ModelEndpoint(openai.url, key, tenant.session)
+        watch = None if self._traffic is None else self._traffic.watch(tenant.name)
+        return ModelEndpoint(openai.url, key, tenant.session, watch=watch)
 
     def expect_call(self, tenant: str) -> None:
         """A voice webhook was answered: its stream will be here in a moment."""
@@ -219,7 +225,7 @@ class Switchboard:
     def _started(self, leg: CallerLeg, start: tw.Start) -> CallerSide:
         self._forget_waiting(leg)
         observer = self._observe(start.call_sid) if self._observe is not None else None
-        call = Call(leg, start, self._hands, observer)
+        call = Call(leg, start, self._hands, observer, self._traffic)
         task = asyncio.create_task(call.run(self._admissions.admit), name="call")
         self._calls[call] = task
         task.add_done_callback(lambda done: self._ended(call, done))

@@ -56,8 +56,11 @@ class TrafficDesk:
         self._tallies = tallies
         self._clock = clock
 
-    def rule(self, arrival: Arrival) -> Ruling:
-        """A call that the AI gets counts as taken from now on."""
+    def rule(self, arrival: Arrival, unready: str | None = None) -> Ruling:
+        """A call that the AI gets counts as taken from now on.
+
+        ``unready``: why this process can take none at all, where that is so.
+        """
         policy = self._policies.of_number(arrival.called)
         rollouts = self._watcher.current
         tenant = "" if policy is None else policy.tenant
@@ -66,7 +69,7 @@ class TrafficDesk:
         verdict = decide(arrival, policy, rollouts or Rollouts(), self._splitter)
         if policy is None or verdict.side == "today":
             return Ruling(tenant, verdict.side, verdict.reason)
-        refused = self._take(arrival, policy)
+        refused = unready or self._take(arrival, policy)
         if refused is not None:
             return Ruling(tenant, "today", refused)
         return Ruling(tenant, "ai", verdict.reason)
@@ -117,6 +120,10 @@ class TrafficDesk:
         """A call could not be handed to where it was sent."""
         self._tallies.add(tenant, {guard.DISPATCH_FAILURES: 1})
 
+    def watch(self, tenant: str) -> TenantWatch:
+        """What the model's connections for a tenant tell."""
+        return TenantWatch(self, tenant)
+
     # --- the model -----------------------------------------------------------------------------
 
     def connected(self, tenant: str) -> None:
@@ -134,3 +141,20 @@ class TrafficDesk:
 def _figure(note: Note, name: str) -> float | None:
     value = note.fields.get(name)
     return float(value) if isinstance(value, int | float) else None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantWatch:
+    """The desk, seen from one tenant's connections to the model."""
+
+    desk: TrafficDesk
+    tenant: str
+
+    def connected(self) -> None:
+        self.desk.connected(self.tenant)
+
+    def connect_failed(self) -> None:
+        self.desk.connect_failed(self.tenant)
+
+    def rate_limits(self, limits: tuple[RateLimit, ...]) -> None:
+        self.desk.rate_limits(self.tenant, limits)

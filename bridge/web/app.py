@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from bridge.config import Settings
 from bridge.store.ledger import Ledger
@@ -20,7 +20,7 @@ from bridge.web.handover import Handover, Place
 from bridge.web.status import Status
 from bridge.web.switchboard import Switchboard
 from bridge.web.today import TodaysFlow
-from bridge.web.voice import Voice
+from bridge.web.voice import PassedOn, Rule, Voice, everybody, no_record
 from bridge.web.webhook import Reception, RejectedError, Webhook, flow_in
 from dispatch.twiml import hang_up
 
@@ -47,13 +47,20 @@ def build_app(
     clock: Callable[[], float],
     tenant_of: Callable[[str], str | None] = one_tenant,
     effects_written: Callable[[], None] = lambda: None,
+    rule: Rule | None = None,
+    passed_on: PassedOn = no_record,
+    more: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """``clock`` gives Unix seconds, ``tenant_of`` the tenant of a called number if it has one.
+
+    ``rule`` says which calls the AI takes, without one all that can be; ``passed_on`` keeps the
+    others; ``more`` are pages beside these.
 
     ``effects_written`` is called when side effects wait to be delivered.
     ``app.state.last_webhook_at`` is when Twilio was last heard of, 0.0 before that.
     """
-    voice = Voice(settings, ledger, switchboard, clock, tenant_of)
+    rule = rule or everybody(tenant_of)
+    voice = Voice(settings, ledger, switchboard, clock, rule, passed_on)
     after = After(settings, ledger, clock)
     status = Status(ledger, clock)
     context = ContextLookup(settings, ledger, clock)
@@ -87,6 +94,7 @@ def build_app(
             Route("/context/{call_sid}", context.answer, methods=["GET"]),
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
+            *more,
         ]
     )
     app.state.last_webhook_at = 0.0

@@ -49,6 +49,7 @@ async def test_the_call_is_in_the_ledger_and_expected_at_the_switchboard(site: S
         entry="number",
         started_at=NOW,
         parameters={"ivr_menu": "2", "flex_skill": "en"},
+        side_reason="share",
     )
     assert await site.ledger.redeem_token("token-1", CALL, ACCOUNT) == opening
     assert site.line.expected == ["acme"]
