@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Mapping
 
 from bridge.config import Settings
-from bridge.store.bookkeeping import Bookkeeping
+from bridge.store.bookkeeping import Bookkeeping, ProcessMeans
 from bridge.store.ledger import Ledger
 from bridge.store.prices import read_prices
 from bridge.store.stores import Stores, open_stores
@@ -51,14 +51,10 @@ async def open_books(
     """Raises ConfigurationError for a database that cannot be used."""
     prices = read_prices(settings.store.prices_file)
     stores = await open_stores(settings.store, tenants, time.time)
-    keeping = Bookkeeping(
-        stores,
-        settings.store,
-        prices,
-        perform,
+    means = ProcessMeans(
         owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         clock=time.time,
         rng=random.Random(),  # noqa: S311 - jitter
         make_token=lambda: secrets.token_urlsafe(TOKEN_BYTES),
     )
-    return Books(stores, keeping)
+    return Books(stores, Bookkeeping(stores, settings.store, prices, perform, means))

@@ -13,39 +13,29 @@ import random
 import secrets
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import click
 import uvloop
-from sqlalchemy import Connection, Table, insert
 
-from bridge.call.effects import Note
 from bridge.call.usage import UsageMeter
+from bridge.store.bench_calls import ENVELOPE, TWIML, fill, turn_notes
 from bridge.store.ledger import CallEnd, CallOpening, SideEffect, StoredDecision
 from bridge.store.outbox import Outbox
 from bridge.store.prices import read_prices
 from bridge.store.privacy import DAY_S
 from bridge.store.reading import CallFilter, list_calls, read_call
 from bridge.store.recorder import CallRecorder, CallSummary
-from bridge.store.rows import LedgerRows
 from bridge.store.sql_ledger import SqlLedger
 from bridge.store.statistics import day_figures
 from bridge.store.store import Store, open_store
-from bridge.store.tables import calls, decisions, hops, timeline, turns, usage
 from bridge.store.worker import OutboxWorker
 
-TURNS_A_CALL = 10
 TURNS_WHILE_CHURNING = 3
 """A process that holds 900 calls and sees 50 a second come and go has them for 18 seconds each."""
-TENANTS = ("acme", "clinic", "salon")
-INTENTS = ("billing", "schedule", "emergency", "question")
-ROUTES = ("flex", "studio_return", "callback_task", "resolve")
 TICK_S = 0.005
-TWIML = "<Response><Enqueue><Task>" + "x" * 3500 + "</Task></Enqueue></Response>"
-ENVELOPE = {"summary": "y" * 400, "slots": {"name": "z" * 40}, "confidence": 0.9}
 
 
 @dataclass
@@ -101,7 +91,7 @@ class Churn:
         await timed("/media: redeem", self.ledger.redeem_token(token, sid, "AC0"))
         record = self.recorder.opened(opening, time.monotonic())
         for turn in range(TURNS_WHILE_CHURNING):
-            for note in _notes(turn):
+            for note in turn_notes(turn):
                 record.note(time.monotonic(), note)
         await timed("decision to /after", self._decide(sid, token))
         record.closed(CallSummary("gpt-realtime-2.1", UsageMeter(), 60.0))
@@ -131,13 +121,6 @@ class Churn:
 
 async def _delivered(_delivery: object) -> str | None:
     return "SM0"
-
-
-def _notes(turn: int) -> Iterator[Note]:
-    yield Note("caller_speaks", {"item": f"i{turn}"})
-    yield Note("caller_said", {"item": f"i{turn}"}, "the caller says a sentence of this length")
-    yield Note("assistant_said", {"item": f"a{turn}"}, "and the assistant answers with another one")
-    yield Note("turn", {"turn": turn, "first_model_audio_ms": 640.0, "first_audio_out_ms": 910.0})
 
 
 async def _ticks(timings: Timings, name: str, until: asyncio.Event) -> None:
@@ -179,98 +162,12 @@ async def _quiet(timings: Timings, seconds: float) -> None:
 # --- reading ----------------------------------------------------------------------------------
 
 
-async def _fill(store: Store, wanted_turns: int) -> list[str]:
-    """Calls spread over 30 days, with ``wanted_turns`` turns and their words. Their SIDs."""
-    rng = random.Random(1)  # noqa: S311 - the same data each time
-    rows = LedgerRows(store.cipher, store.number_hash)
-    now = time.time()
-    sids: list[str] = []
-    while len(sids) * TURNS_A_CALL < wanted_turns:
-        openings = [
-            CallOpening(
-                f"CA{rng.getrandbits(128):032x}",
-                "AC0",
-                rng.choice(TENANTS),
-                f"+1555{rng.randrange(10**7):07}",
-                "+15550100002",
-                "number",
-                now - rng.random() * 30 * DAY_S,
-            )
-            for _ in range(500)
-        ]
-        batch = _stored(rows, store, openings, rng)
-        await store.database.write(partial(_insert, batch=batch), durable=False, within_s=60)
-        sids += [opening.call_sid for opening in openings]
-    return sids
-
-
-def _insert(connection: Connection, batch: list[tuple[Table, list[dict[str, Any]]]]) -> None:
-    for table, found in batch:
-        connection.execute(insert(table), found)
-
-
-def _stored(
-    rows: LedgerRows, store: Store, openings: Sequence[CallOpening], rng: random.Random
-) -> list[tuple[Any, list[dict[str, Any]]]]:
-    found: dict[Any, list[dict[str, Any]]] = {
-        table: [] for table in (calls, hops, decisions, timeline, turns, usage)
-    }
-    for opening in openings:
-        intent, route = rng.choice(INTENTS), rng.choice(ROUTES)
-        decided = StoredDecision(
-            opening.call_sid, 0, route, intent, "model", TWIML, opening.started_at, {}, ENVELOPE
-        )
-        ended = {"ended_at": opening.started_at + 60, "end_status": "completed", "duration_s": 60}
-        shown = {"intent": intent, "confidence": 0.9, "route": route, "reason": "model"}
-        found[calls].append(rows.call(opening) | ended | shown)
-        found[hops].append(rows.hop(opening, None) | {"used": True})
-        found[decisions].append(rows.decision(decided))
-        found[usage].append(_usage_row(opening.call_sid))
-        for turn in range(TURNS_A_CALL):
-            found[timeline] += _timeline_rows(opening.call_sid, turn, store)
-            found[turns].append(_turn_row(opening.call_sid, turn, rng))
-    return list(found.items())
-
-
-def _timeline_rows(sid: str, turn: int, store: Store) -> Iterator[dict[str, Any]]:
-    spoken = [note for note in _notes(turn) if note.kind != "turn"]
-    for at, note in enumerate(spoken):
-        yield {
-            "call_sid": sid,
-            "hop": 0,
-            "seq": turn * len(spoken) + at,
-            "at_ms": turn * 6000,
-            "kind": note.kind,
-            "fields": "{}",
-            "words": note.words and store.cipher.encrypt(note.words),
-        }
-
-
-def _turn_row(sid: str, turn: int, rng: random.Random) -> dict[str, Any]:
-    return {
-        "call_sid": sid,
-        "hop": 0,
-        "turn": turn,
-        "at_ms": turn * 6000,
-        "first_model_audio_ms": rng.gauss(650, 100),
-        "first_audio_out_ms": rng.gauss(950, 120),
-        "bridge_ms": rng.random(),
-        "used_tool": False,
-    }
-
-
-def _usage_row(sid: str) -> dict[str, Any]:
-    numbers = {column.name: 0 for column in usage.columns if column.name not in ("call_sid", "hop")}
-    names = {"model": "gpt-realtime-2.1", "instructions": "v1", "transcription_model": None}
-    return {"call_sid": sid, "hop": 0, **numbers, **names, "prices_from": "2026-11-20"}
-
-
 async def _read(url: str, wanted_turns: int, repeats: int) -> Timings:
     store = await open_store(url, clock=time.time)
     sids = [line.call_sid for line in await list_calls(store, CallFilter(limit=1000))]
     if not sids:
         click.echo(f"writing {wanted_turns} turns ...")
-        sids = await _fill(store, wanted_turns)
+        sids = await fill(store, wanted_turns)
     rng = random.Random(2)  # noqa: S311 - which calls are looked at
     today = time.time() // DAY_S * DAY_S
     day = CallFilter(started_from=today - 5 * DAY_S, started_before=today - 4 * DAY_S)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from bridge.store.ledger import Ledger
 from bridge.store.outbox import Outbox
@@ -19,11 +20,20 @@ from bridge.store.stores import Stores, TenantLedgers
 from bridge.store.worker import OutboxWorker, Perform, WorkerPace
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessMeans:
+    """What a process brings along: its name among all that deliver, Unix time, chance, tokens."""
+
+    owner: str
+    clock: Callable[[], float]
+    rng: random.Random
+    make_token: Callable[[], str]
+
+
 class Bookkeeping:
     """``run`` works until ``stop`` and returns when all is written down that can be.
 
-    ``owner`` names this process among all that deliver; ``clock`` gives Unix seconds; ``perform``
-    knows the kinds of side effects that this process can deliver.
+    ``perform`` knows the kinds of side effects that this process can deliver.
     """
 
     def __init__(
@@ -32,25 +42,27 @@ class Bookkeeping:
         settings: StoreSettings,
         prices: Prices,
         perform: Mapping[str, Perform],
-        *,
-        owner: str,
-        clock: Callable[[], float],
-        rng: random.Random,
-        make_token: Callable[[], str],
+        means: ProcessMeans,
         pace: WorkerPace | None = None,
     ) -> None:
+        clock = means.clock
         self._stores = stores
         self.ledger: Ledger
         if len(stores.all) == 1:
-            self.ledger = SqlLedger(stores.default, clock, make_token)
+            self.ledger = SqlLedger(stores.default, clock, means.make_token)
         else:
-            self.ledger = TenantLedgers(stores, clock, make_token)
+            self.ledger = TenantLedgers(stores, clock, means.make_token)
         self._recorders = {
             id(store): CallRecorder(store, prices, clock=clock) for store in stores.all
         }
         self._workers = [
             OutboxWorker(
-                Outbox(store, clock), perform, owner=owner, clock=clock, rng=rng, pace=pace
+                Outbox(store, clock),
+                perform,
+                owner=means.owner,
+                clock=clock,
+                rng=means.rng,
+                pace=pace,
             )
             for store in stores.all
         ]

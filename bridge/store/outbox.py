@@ -265,4 +265,7 @@ class Outbox:
 
 
 def _cut(text: str | None) -> str | None:
-    return None if text is None else text.replace("\x00", "")[:MAX_RESULT_CHARS]
+    """As every database takes it."""
+    if text is None:
+        return None
+    return text.replace("\x00", "")[:MAX_RESULT_CHARS].encode("utf-8", "replace").decode()

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import itertools
+import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -99,7 +100,7 @@ class CallRecorder:
             "at": self._clock(),
             "source": source,
             "status": status,
-            "fields": orjson.dumps(fields or {}).decode(),
+            "fields": _json(fields or {}),
         }
         self._take(Entry(status_events, row), precious=True)
 
@@ -226,7 +227,7 @@ class CallRecord:
             "seq": self._seq,
             "at_ms": at_ms,
             "kind": note.kind,
-            "fields": orjson.dumps(dict(note.fields)).decode(),
+            "fields": _json(note.fields),
             "words": None if note.words is None else self._recorder.said(note.words),
         }
         return Entry(timeline, row)
@@ -235,7 +236,7 @@ class CallRecord:
         row: dict[str, Any] = {
             "call_sid": self._opening.call_sid,
             "hop": self._opening.hop,
-            "turn": note.fields["turn"],
+            "turn": note.fields.get("turn"),
             "at_ms": at_ms,
             "first_model_audio_ms": note.fields.get("first_model_audio_ms"),
             "first_audio_out_ms": note.fields.get("first_audio_out_ms"),
@@ -243,3 +244,12 @@ class CallRecord:
             "used_tool": bool(note.fields.get("used_tool")),
         }
         return Entry(turns, row)
+
+
+def _json(fields: Mapping[str, object]) -> str:
+    """Never raises: whatever a call observes, noting it must not end the call."""
+    try:
+        return orjson.dumps(dict(fields)).decode()
+    except TypeError:  # too large a number, half a character, something that is no JSON
+        text = json.dumps(dict(fields), default=repr, ensure_ascii=False)
+        return text.encode("utf-8", "replace").decode()

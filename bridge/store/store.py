@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,7 +56,7 @@ async def open_store(
     database = Database(address)
     try:
         if database.is_sqlite:
-            _make_folder(Path(address.database or ""))
+            _make_file(Path(address.database or ""))
         number_key = await _prepared(database, cipher, clock)
     except LedgerUnavailableError as error:
         await database.close()
@@ -85,12 +87,15 @@ async def _prepared(database: Database, cipher: DataCipher, clock: Callable[[], 
         await asyncio.sleep(BETWEEN_TRIES_S)
 
 
-def _make_folder(file: Path) -> None:
+def _make_file(file: Path) -> None:
+    """For its owner alone; what SQLite puts beside it gets the same permissions."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         fault = f"DATABASE_URL: the folder {file.parent} cannot be made: {error.strerror}"
         raise ConfigurationError([fault]) from None
+    with contextlib.suppress(OSError):  # SQLite says better what is wrong
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _explained(error: LedgerUnavailableError) -> str:

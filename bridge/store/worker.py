@@ -17,6 +17,7 @@ from typing import TypeAlias
 import structlog
 
 from bridge.errors import TriageBridgeError
+from bridge.store.failures import UnstorableError
 from bridge.store.ledger import LedgerUnavailableError
 from bridge.store.outbox import Delivery, Outbox
 
@@ -162,7 +163,7 @@ class OutboxWorker:
         )
         try:
             await self._judged(delivery, told)
-        except LedgerUnavailableError:
+        except (LedgerUnavailableError, UnstorableError):
             told.error("side_effect_unsettled")  # its lease brings it back, in doubt
 
     async def _judged(self, delivery: Delivery, told: structlog.stdlib.BoundLogger) -> None:

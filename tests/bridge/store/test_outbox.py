@@ -180,6 +180,16 @@ async def test_what_is_refused_for_good_becomes_a_dead_letter_at_once(desk: Desk
     assert await desk.states() == [("sms", "dead", 1, "21211 invalid number")]
 
 
+async def test_any_reason_of_a_refusal_can_be_stored(desk: Desk) -> None:
+    await desk.decided(SMS)
+    await desk.worker(
+        Receiver([GiveUpError("half \ud83d, none \x00 " + "x" * 999)]).perform
+    ).work_off()
+    (entry,) = await desk.outbox.entries(("dead",), 9)
+    assert entry.error is not None
+    assert entry.error.startswith("half ?, none  xxx")
+
+
 async def test_what_is_not_delivered_by_its_deadline_becomes_a_dead_letter(
     desk: Desk, clock: ManualClock
 ) -> None:

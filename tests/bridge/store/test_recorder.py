@@ -189,6 +189,18 @@ async def test_what_no_database_takes_is_dropped_alone(
     assert kept >= set(range(20)) - {7}
 
 
+async def test_nothing_that_is_noted_ends_a_call(
+    recorder: CallRecorder, store: Store, clock: ManualClock, samples: Samples
+) -> None:
+    record = await opened(recorder, store, clock, samples)
+    for value in (2**80, "half \ud83d", 1.5):
+        record.note(500.0, Note("odd", {"value": value}, f"said {value}"))
+    record.note(500.0, Note("turn"))
+    await recorder.flush()
+    assert len(await recorded(store, samples, "timeline")) == 3
+    assert await recorded(store, samples, "turns") == []
+
+
 async def test_a_running_recorder_writes_by_itself_and_the_rest_when_stopped(
     recorder: CallRecorder, store: Store, clock: ManualClock, samples: Samples
 ) -> None:

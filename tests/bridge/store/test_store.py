@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,10 +87,14 @@ async def test_a_database_with_somebody_elses_calls_is_refused(tmp_path: Path) -
         await opened(url)
 
 
-async def test_the_folder_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
+async def test_a_sqlite_file_is_made_with_its_folder_and_for_its_owner_alone(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "not" / "yet" / "calls.db"
-    await (await opened(f"sqlite:///{path}")).close()
-    assert path.exists()
+    store = await opened(f"sqlite:///{path}")
+    made = {entry.name: oct(entry.stat().st_mode)[-3:] for entry in os.scandir(path.parent)}
+    await store.close()
+    assert made == {"calls.db": "600", "calls.db-wal": "600", "calls.db-shm": "600"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bridge.call.effects import Note
 from bridge.errors import ConfigurationError
-from bridge.store.bookkeeping import Bookkeeping
+from bridge.store.bookkeeping import Bookkeeping, ProcessMeans
 from bridge.store.ledger import LedgerUnavailableError, SideEffect, UnknownCallError
 from bridge.store.outbox import Delivery
 from bridge.store.prices import read_prices
@@ -127,16 +127,8 @@ async def test_a_process_keeps_its_books_until_it_is_stopped(
             delivered.set()
         return None
 
-    books = Bookkeeping(
-        stores,
-        settings,
-        read_prices(),
-        {"sms": send},
-        owner="p",
-        clock=clock,
-        rng=random.Random(0),
-        make_token=str,
-    )
+    means = ProcessMeans("p", clock, random.Random(0), str)
+    books = Bookkeeping(stores, settings, read_prices(), {"sms": send}, means)
     running = asyncio.create_task(books.run())
     for number, tenant in enumerate(("clinic", "salon"), 1):
         opened = await books.ledger.open_call(samples.opening(number, tenant=tenant))

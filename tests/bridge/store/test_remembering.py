@@ -1,0 +1,146 @@
+"""What a process still answers for its own calls while its database is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from bridge.store.ledger import (
+    CallOpening,
+    LedgerUnavailableError,
+    Refusal,
+    SideEffect,
+    StoredDecision,
+)
+from bridge.store.memory import MemoryLedger
+from bridge.store.remembering import REMEMBERED, RememberingLedger
+
+CALL, OTHER = "CA" + "1" * 32, "CA" + "2" * 32
+ACCOUNT = "AC" + "a" * 32
+BACK = StoredDecision(CALL, 0, "studio_return", "schedule", "route_requested", "<Response/>", 1.0)
+
+
+class Fragile(MemoryLedger):
+    """Gives no answer while ``away``."""
+
+    away = False
+
+    def __init__(self) -> None:
+        super().__init__(time.time, lambda: "token")
+
+    def _check(self) -> None:
+        if self.away:
+            raise LedgerUnavailableError("away", "gone")
+
+    async def token_call(self, token: str) -> CallOpening | None:
+        self._check()
+        return await super().token_call(token)
+
+    async def opening(self, call_sid: str) -> CallOpening | None:
+        self._check()
+        return await super().opening(call_sid)
+
+    async def decision(self, call_sid: str, hop: int | None = None) -> StoredDecision | None:
+        self._check()
+        return await super().decision(call_sid, hop)
+
+    async def record_decision(
+        self, decision: StoredDecision, effects: Sequence[SideEffect] = ()
+    ) -> StoredDecision:
+        self._check()
+        return await super().record_decision(decision, effects)
+
+
+def opening(call_sid: str = CALL) -> CallOpening:
+    return CallOpening(
+        call_sid=call_sid,
+        account_sid=ACCOUNT,
+        tenant="acme",
+        from_number="+15550100001",
+        to_number="+15550100002",
+        entry="number",
+        started_at=1.0,
+    )
+
+
+@pytest.fixture
+def database() -> Fragile:
+    return Fragile()
+
+
+@pytest.fixture
+async def ledger(database: Fragile) -> RememberingLedger:
+    """Of the process that took the stream of ``CALL``."""
+    remembering = RememberingLedger(database)
+    await remembering.open_call(opening())
+    token = await remembering.mint_token(CALL, 60)
+    assert not isinstance(await remembering.redeem_token(token, CALL, ACCOUNT), Refusal)
+    return remembering
+
+
+async def failed_to_write(ledger: RememberingLedger, *effects: SideEffect) -> None:
+    with pytest.raises(LedgerUnavailableError):
+        await ledger.record_decision(BACK, effects)
+
+
+async def test_its_own_call_and_decision_are_answered_from_memory(
+    ledger: RememberingLedger, database: Fragile
+) -> None:
+    database.away = True
+    await failed_to_write(ledger)
+    assert await ledger.token_call("token") == opening()
+    assert await ledger.opening(CALL) == opening()
+    assert await ledger.decision(CALL, 0) == BACK
+    assert await ledger.decision(CALL) == BACK
+
+
+async def test_of_other_calls_nothing_is_known(
+    ledger: RememberingLedger, database: Fragile
+) -> None:
+    database.away = True
+    for asked in (ledger.opening(OTHER), ledger.token_call("other"), ledger.decision(OTHER)):
+        with pytest.raises(LedgerUnavailableError):
+            await asked
+
+
+async def test_it_is_written_when_the_database_is_back_and_asked(
+    ledger: RememberingLedger, database: Fragile
+) -> None:
+    database.away = True
+    await failed_to_write(ledger)
+    database.away = False
+    assert await ledger.decision(CALL, 0) == BACK
+    assert await database.decision(CALL, 0) == BACK
+
+
+async def test_what_another_process_decided_meanwhile_stands(
+    ledger: RememberingLedger, database: Fragile
+) -> None:
+    database.away = True
+    await failed_to_write(ledger)
+    database.away = False
+    fallback = StoredDecision(CALL, 0, "fallback", None, "no_decision", "<Response/>", 2.0)
+    await database.record_decision(fallback)
+    assert await ledger.decision(CALL, 0) == fallback
+
+
+async def test_a_decision_whose_effects_nobody_would_deliver_is_not_kept(
+    ledger: RememberingLedger, database: Fragile
+) -> None:
+    database.away = True
+    await failed_to_write(ledger, SideEffect("page", {}, "owner"))
+    with pytest.raises(LedgerUnavailableError):
+        await ledger.decision(CALL, 0)
+
+
+async def test_memory_is_bounded(ledger: RememberingLedger, database: Fragile) -> None:
+    database.away = True
+    for number in range(REMEMBERED + 1):
+        made = StoredDecision(f"CA{number:032}", 0, "fallback", None, "x", "<Response/>", 1.0)
+        with pytest.raises(LedgerUnavailableError):
+            await ledger.record_decision(made)
+    with pytest.raises(LedgerUnavailableError):
+        await ledger.decision(f"CA{0:032}", 0)
+    assert await ledger.decision(f"CA{1:032}", 0) is not None
