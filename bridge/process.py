@@ -21,6 +21,7 @@ from bridge.errors import ConfigurationError
 from bridge.legs.switchboard import Switchboard
 from bridge.outward import Outward
 from bridge.settling import Settler
+from bridge.store.remembering import RememberingLedger
 from bridge.tenants import Tenants, tenants_of
 from bridge.web.app import build_app
 from bridge.web.server import HttpServer
@@ -59,7 +60,7 @@ async def assemble(settings: Settings) -> Parts:
     except BaseException:
         await outward.close()
         raise
-    ledger = books.ledger
+    ledger = RememberingLedger(books.ledger)
     settler = Settler(
         settings,
         ledger,

@@ -1,0 +1,121 @@
+"""A ledger that still knows this process's own calls while its database is away.
+
+What was read or decided here is kept, bounded, and answered from where the database gives no
+answer; a decision that could not be written is written as soon as somebody asks for it again.
+Only those that want nothing done are kept: what nobody delivers must not be promised to a caller.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TypeVar
+
+from bridge.store.ledger import (
+    CallEnd,
+    CallOpening,
+    HandoverReport,
+    Ledger,
+    LedgerUnavailableError,
+    Refusal,
+    SideEffect,
+    StoredDecision,
+)
+
+REMEMBERED = 2000
+"""Calls; far more than a process has at once."""
+
+_Key = TypeVar("_Key")
+_Kept = TypeVar("_Kept")
+
+
+class RememberingLedger:
+    """In front of ``inner``, of which it is one."""
+
+    def __init__(self, inner: Ledger) -> None:
+        self._inner = inner
+        self._by_token: OrderedDict[str, CallOpening] = OrderedDict()
+        self._by_call: OrderedDict[str, CallOpening] = OrderedDict()
+        self._unwritten: OrderedDict[tuple[str, int], StoredDecision] = OrderedDict()
+
+    async def open_call(
+        self, opening: CallOpening, idempotency_key: str | None = None
+    ) -> CallOpening:
+        return await self._inner.open_call(opening, idempotency_key)
+
+    async def mint_token(self, call_sid: str, ttl_s: float) -> str:
+        return await self._inner.mint_token(call_sid, ttl_s)
+
+    async def redeem_token(
+        self, token: str, call_sid: str, account_sid: str
+    ) -> CallOpening | Refusal:
+        found = await self._inner.redeem_token(token, call_sid, account_sid)
+        if isinstance(found, CallOpening):
+            _keep(self._by_token, token, found)
+            _keep(self._by_call, call_sid, found)
+        return found
+
+    async def token_call(self, token: str) -> CallOpening | None:
+        try:
+            return await self._inner.token_call(token)
+        except LedgerUnavailableError:
+            if token in self._by_token:
+                return self._by_token[token]
+            raise
+
+    async def opening(self, call_sid: str) -> CallOpening | None:
+        try:
+            return await self._inner.opening(call_sid)
+        except LedgerUnavailableError:
+            if call_sid in self._by_call:
+                return self._by_call[call_sid]
+            raise
+
+    async def record_decision(
+        self, decision: StoredDecision, effects: Sequence[SideEffect] = ()
+    ) -> StoredDecision:
+        key = (decision.call_sid, decision.hop)
+        if not effects:  # before the wait: whoever waits may give up
+            _keep(self._unwritten, key, decision)
+        stands = await self._inner.record_decision(decision, effects)
+        self._unwritten.pop(key, None)
+        return stands
+
+    async def add_effects(self, call_sid: str, hop: int, effects: Sequence[SideEffect]) -> int:
+        return await self._inner.add_effects(call_sid, hop, effects)
+
+    async def decision(self, call_sid: str, hop: int | None = None) -> StoredDecision | None:
+        try:
+            stored = await self._inner.decision(call_sid, hop)
+        except LedgerUnavailableError:
+            known = self._own(call_sid, hop)
+            if known is None:
+                raise
+            return known
+        known = self._own(call_sid, hop) if stored is None else None
+        return stored if known is None else await self.record_decision(known)
+
+    def _own(self, call_sid: str, hop: int | None) -> StoredDecision | None:
+        """What was decided here and could not be written."""
+        if hop is not None:
+            return self._unwritten.get((call_sid, hop))
+        hops = [number for sid, number in self._unwritten if sid == call_sid]
+        return self._unwritten[call_sid, max(hops)] if hops else None
+
+    async def report(
+        self, report: HandoverReport, effects: Sequence[SideEffect] = ()
+    ) -> HandoverReport:
+        return await self._inner.report(report, effects)
+
+    async def reports(self, call_sid: str, hop: int) -> Sequence[HandoverReport]:
+        return await self._inner.reports(call_sid, hop)
+
+    async def close_call(self, end: CallEnd) -> bool:
+        return await self._inner.close_call(end)
+
+
+def _keep(kept: OrderedDict[_Key, _Kept], key: _Key, value: _Kept) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > REMEMBERED:
+        kept.popitem(last=False)
