@@ -41,7 +41,9 @@ class SimulatedTwilio:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> SimulatedTwilio:
-        connector = aiohttp.TCPConnector(limit=0)  # the default of 100 would queue call 101
+        # The default limit of 100 would queue call 101. Kept connections would sometimes be closed
+        # by the application just as they are used again, which looks like its failure.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
         self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
         if self.settings.rest_port is not None:
             self.rest_url = await self._rest.start(self.settings.rest_port)
