@@ -22,7 +22,7 @@ from bridge.config import Settings
 from bridge.legs.switchboard import Switchboard
 from bridge.outward import Outward
 from bridge.settling import Settler
-from bridge.store.bookkeeping import Bookkeeping
+from bridge.store.bookkeeping import Bookkeeping, ProcessMeans
 from bridge.store.ledger import HandoverReport, Ledger, StoredDecision
 from bridge.store.outbox import Outbox, OutboxEntry
 from bridge.store.prices import read_prices
@@ -314,10 +314,7 @@ async def _serving(
         StoreSettings(SecretStr("")),
         read_prices(),
         outward.perform,
-        owner="test",
-        clock=time.time,
-        rng=random.Random(1),
-        make_token=lambda: secrets.token_urlsafe(24),
+        ProcessMeans("test", time.time, random.Random(1), lambda: secrets.token_urlsafe(24)),
         pace=QUICKLY,
     )
     twilio, realtime, mailbox = others
