@@ -10,9 +10,11 @@ import time
 from collections.abc import Collection, Mapping
 
 from bridge.config import Settings
+from bridge.rollouts import RolloutStore
 from bridge.store.bookkeeping import Bookkeeping, ProcessMeans
-from bridge.store.ledger import Ledger
+from bridge.store.ledger import CallOpening, Ledger
 from bridge.store.prices import read_prices
+from bridge.store.rollouts import SqlRollouts
 from bridge.store.stores import Stores, open_stores
 from bridge.store.worker import Perform
 
@@ -22,13 +24,20 @@ TOKEN_BYTES = 24
 class Books:
     """``run`` works until ``stop``; ``close`` when it has returned."""
 
-    def __init__(self, stores: Stores, keeping: Bookkeeping) -> None:
+    def __init__(self, stores: Stores, keeping: Bookkeeping, owner: str) -> None:
         self._stores = stores
         self._keeping = keeping
+        self.owner = owner
+        """This process's name among all that share the databases."""
+        self.rollouts: RolloutStore = SqlRollouts(stores.default.database)
 
     @property
     def ledger(self) -> Ledger:
         return self._keeping.ledger
+
+    def passed_on(self, opening: CallOpening, reason: str) -> None:
+        """The record of a call that the AI does not take."""
+        self._keeping.recorder(opening.tenant).passed_on(opening, reason)
 
     def nudge(self) -> None:
         """Side effects were written just now."""
@@ -57,4 +66,5 @@ async def open_books(
         rng=random.Random(),  # noqa: S311 - jitter
         make_token=lambda: secrets.token_urlsafe(TOKEN_BYTES),
     )
-    return Books(stores, Bookkeeping(stores, settings.store, prices, perform, means))
+    keeping = Bookkeeping(stores, settings.store, prices, perform, means)
+    return Books(stores, keeping, means.owner)

@@ -17,12 +17,14 @@ from starlette.applications import Starlette
 
 from bridge.books import Books, open_books
 from bridge.config import Settings
+from bridge.control import TrafficControl
 from bridge.errors import ConfigurationError
 from bridge.legs.switchboard import Switchboard
 from bridge.outward import Outward
 from bridge.settling import Settler
 from bridge.store.remembering import RememberingLedger
 from bridge.tenants import Tenants, tenants_of
+from bridge.web.admin import admin_routes
 from bridge.web.app import build_app
 from bridge.web.server import HttpServer
 from bridge.web.signatures import upgrade_gate
@@ -45,6 +47,8 @@ class Parts:
     """None where calls are only kept in memory."""
     tenants: Tenants | None = None
     """None where they stay as they are."""
+    control: TrafficControl | None = None
+    """None where every call is the AI's."""
 
 
 async def assemble(settings: Settings) -> Parts:
@@ -69,21 +73,21 @@ async def assemble(settings: Settings) -> Parts:
         rest=outward.rest,
         effects_written=books.nudge,
     )
-    switchboard = Switchboard(settings, tenants, ledger, upgrade_gate(settings), settler)
-
-    def tenant_of(called_number: str) -> str | None:
-        tenant = tenants.for_number(called_number)
-        return None if tenant is None else tenant.name
-
+    control = TrafficControl(settings, tenants, books.rollouts, process=books.owner)
+    switchboard = Switchboard(
+        settings, tenants, ledger, upgrade_gate(settings), settler, traffic=control.desk
+    )
     app = build_app(
         settings,
         ledger,
         switchboard,
         clock=time.time,
-        tenant_of=tenant_of,
         effects_written=books.nudge,
+        rule=control.desk.rule,
+        passed_on=books.passed_on,
+        more=admin_routes(settings.traffic.admin_token, books.rollouts, time.time, control.refresh),
     )
-    return Parts(switchboard, app, outward, books, tenants)
+    return Parts(switchboard, app, outward, books, tenants, control)
 
 
 @contextlib.asynccontextmanager
@@ -93,9 +97,14 @@ async def keeping_books(parts: Parts) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
             if parts.books is not None:
                 tasks.create_task(parts.books.run(), name="books")
+            if parts.control is not None:
+                await parts.control.start()
+                tasks.create_task(parts.control.run(), name="traffic")
             try:
                 yield
             finally:
+                if parts.control is not None:
+                    parts.control.stop()
                 if parts.books is not None:
                     parts.books.stop()
     finally:
@@ -111,6 +120,7 @@ class StopRequests:
         self._asked = asyncio.Event()
         self._asked_again = asyncio.Event()
         self._reload = asyncio.Event()
+        self._leave = asyncio.Event()
         self._requests = 0
         self.leaving = False
         """Others accept on our port: nobody new comes here, and nobody need be refused."""
@@ -122,15 +132,18 @@ class StopRequests:
 
     def leave(self) -> None:
         """Stop when the calls are over, while others take those that come."""
-        if not self._asked.is_set():
-            self.leaving = True
-            self._asked.set()
+        self.leaving = self.leaving or not self._asked.is_set()
+        self._asked.set()
+        self._leave.set()
 
     def reload(self) -> None:
         self._reload.set()
 
     async def asked(self) -> None:
         await self._asked.wait()
+
+    async def asked_to_leave(self) -> None:
+        await self._leave.wait()
 
     async def asked_again(self) -> None:
         await self._asked_again.wait()
@@ -172,6 +185,7 @@ async def serve(
     async with keeping_books(parts), asyncio.TaskGroup() as tasks:
         tasks.create_task(server.run_until_stopped(), name="http")
         reloading = tasks.create_task(_reload(settings, parts, stop), name="reload")
+        leaving = tasks.create_task(_leave(server, stop), name="leave")
         try:
             await parts.switchboard.start()
             await server.listening()
@@ -180,14 +194,19 @@ async def serve(
             started()
             await stop.asked()
             server.end_connections()
-            if stop.leaving:
-                server.leave()
             await _drain(settings, parts, stop)
         finally:
             reloading.cancel()
+            leaving.cancel()
             await parts.switchboard.close()
             server.stop()
     log.info("stopped", tasks_left=len(asyncio.all_tasks() - before))
+
+
+async def _leave(server: HttpServer, stop: StopRequests) -> None:
+    """Perhaps only while calls end already: whoever takes our place had to start."""
+    await stop.asked_to_leave()
+    server.leave()
 
 
 async def _reload(settings: Settings, parts: Parts, stop: StopRequests) -> None:
@@ -204,6 +223,8 @@ async def _reload(settings: Settings, parts: Parts, stop: StopRequests) -> None:
             log.error("reload_refused", faults=list(error.faults))
             continue
         parts.tenants.become(tenants)
+        if parts.control is not None:
+            parts.control.renew()
         await parts.switchboard.renew()
         log.info("reloaded", tenants=len(tenants.all))
 

@@ -1,0 +1,286 @@
+"""``triage-bridge rollout``: who gets the AI, who changed it and why."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import click
+
+from bridge.cli._store import (
+    json_option,
+    masked,
+    moment,
+    one_line,
+    print_json,
+    print_table,
+    reveal_option,
+    with_stores,
+)
+from bridge.rollouts import WHOLE, RolloutConflictError, Rollouts, RolloutState, known_tenants
+from bridge.store.rollouts import SqlRollouts, sides
+from bridge.store.settings import StoreSettings
+from bridge.store.store import Store
+from bridge.traffic.operating import Operator, Wanted, Wish
+from bridge.traffic.overview import Taken, change_facts, rollout_facts, taken, tenant_facts
+from bridge.traffic.rollout import RolloutError
+from dispatch.rollout import percent, tenths
+
+T = TypeVar("T")
+
+DEFAULT_DATABASE = ""
+"""No tenant has this name, so none has a database of its own for it."""
+
+STATUS_HEAD = ("TENANT", "NUMBER", "ASKED", "TAKEN", "CALLS", "SWITCH", "WHY NOT (CALLS)")
+HISTORY_HEAD = ("WHEN (UTC)", "TENANT", "ACTION", "FROM", "TO", "WHO", "WHY")
+
+
+def _share(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """Percent, as tenths of a percent."""
+    try:
+        return None if value is None else tenths(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _whoami() -> str:
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):  # a container whose user has no name
+        return f"{os.getuid()}@{socket.gethostname()}"
+
+
+tenant_option = click.option("--tenant", required=True, help="Whose rollout.")
+any_tenant_option = click.option("--tenant", default=WHOLE, help="Only this tenant's; else all.")
+number_option = click.option(
+    "--number", default=WHOLE, help="Only for this called number, which then has its own share."
+)
+why_option = click.option("--why", required=True, help="Recorded with the change.")
+who_option = click.option(
+    "--who", default=_whoami, show_default="user@host", help="Recorded with the change."
+)
+stage_option = click.option(
+    "--to", "stage", callback=_share, metavar="PERCENT", help="A stage further off."
+)
+
+
+@click.group("rollout")
+def command() -> None:
+    """Which share of callers the AI gets, the kill switch, and what was changed by whom.
+
+    Works on the database in DATABASE_URL, from any machine. Serving processes follow in a second.
+    """
+
+
+# --- changing ---------------------------------------------------------------------------------
+
+
+@command.command("set")
+@click.argument("share", metavar="PERCENT", callback=_share)
+@tenant_option
+@number_option
+@why_option
+@who_option
+def set_share(share: int, tenant: str, number: str, why: str, who: str) -> None:
+    """Give the AI a share of callers: 0 to 100 in steps of 0.1."""
+    _change(Wish("set", tenant, who, why, number, share))
+
+
+@command.command("clear")
+@tenant_option
+@click.option("--number", required=True, help="The called number.")
+@why_option
+@who_option
+def clear(tenant: str, number: str, why: str, who: str) -> None:
+    """Take a called number's own share away: the tenant's holds for it again."""
+    _change(Wish("clear", tenant, who, why, number))
+
+
+@command.command("advance")
+@tenant_option
+@number_option
+@stage_option
+@why_option
+@who_option
+def advance(tenant: str, number: str, stage: int | None, why: str, who: str) -> None:
+    """Go to the next stage of the triage file."""
+    _change(Wish("advance", tenant, who, why, number, stage))
+
+
+@command.command("back")
+@tenant_option
+@number_option
+@stage_option
+@why_option
+@who_option
+def back(tenant: str, number: str, stage: int | None, why: str, who: str) -> None:
+    """Go back one stage; below the first one to 0."""
+    _change(Wish("back", tenant, who, why, number, stage))
+
+
+@command.command("kill")
+@any_tenant_option
+@click.option("--why", default="kill switch", show_default=True, help="Recorded with the change.")
+@who_option
+def kill(tenant: str, why: str, who: str) -> None:
+    """No more AI, for one tenant or for all. Calls in progress go on."""
+    _change(Wish("kill", tenant, who, why))
+
+
+@command.command("resume")
+@any_tenant_option
+@why_option
+@who_option
+def resume(tenant: str, why: str, who: str) -> None:
+    """Undo a kill: the share is what it was. All and one tenant are separate switches."""
+    _change(Wish("resume", tenant, who, why))
+
+
+def _change(wish: Wish) -> None:
+    async def run(rollouts: SqlRollouts) -> tuple[RolloutState, Rollouts]:
+        state = await Operator(rollouts, time.time).carry_out(wish)
+        return state, await rollouts.read()
+
+    try:
+        state, rollouts = _with_rollouts(run)
+    except (RolloutError, RolloutConflictError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(_sentence(wish.action, state, rollouts))
+
+
+def _sentence(action: Wanted, state: RolloutState, rollouts: Rollouts) -> str:
+    whom = "all tenants" if state.tenant == WHOLE else state.tenant
+    if state.killed:
+        return f"{whom}: killed, no caller gets the AI"
+    plan = rollouts.plans.get(state.tenant)
+    if plan is None:
+        return f"{whom}: the kill switch is off"
+    shares = tenant_facts(state, plan)["shares"]
+    others = "".join(f", {number} {share:g} %" for number, share in shares.items() if number != "*")
+    held = " (but all tenants are killed)" if rollouts.all_killed else ""
+    return f"{whom}: {shares['*']:g} %{others}{held}"
+
+
+# --- looking ----------------------------------------------------------------------------------
+
+
+@command.command("status")
+@click.option("--tenant", help="Only this tenant.")
+@click.option(
+    "--hours",
+    default=24.0,
+    show_default=True,
+    type=click.FloatRange(0.01, 24 * 366),
+    help="Count calls of so long, but not from before the last change.",
+)
+@json_option
+@reveal_option
+def status(tenant: str | None, hours: float, as_json: bool, reveal: bool) -> None:
+    """The share asked for, and the share of calls that the AI took since the last change."""
+    rollouts, counted = _with_rollouts(lambda found: found.read()), {}
+    wanted = [tenant] if tenant is not None else list(known_tenants(rollouts))
+    if tenant is not None and tenant not in known_tenants(rollouts):
+        known = ", ".join(known_tenants(rollouts)) or "none"
+        raise click.ClickException(f"there is no tenant {tenant!r}; there are: {known}")
+    for one in wanted:
+        counted[one] = _taken(one, rollouts, hours)
+    if as_json:
+        print_json(_status_facts(rollouts, counted))
+    elif not wanted:
+        click.echo("no process has served this database yet")
+    else:
+        rows = [
+            _status_row(one, where, found, rollouts, reveal)
+            for one, numbers in counted.items()
+            for where, found in numbers.items()
+        ]
+        print_table(STATUS_HEAD, rows)
+
+
+def _taken(tenant: str, rollouts: Rollouts, hours: float) -> dict[str, Taken]:
+    state, plan = rollouts.of(tenant), rollouts.plans.get(tenant)
+    if plan is None:
+        return {}
+    since = max(time.time() - hours * 3600, state.changed_at)
+
+    async def count(stores: list[Store], _settings: StoreSettings) -> dict[str, Taken]:
+        return taken(state, plan, await sides(stores[0], tenant, since))
+
+    return with_stores(count, tenant)
+
+
+def _status_facts(rollouts: Rollouts, counted: dict[str, dict[str, Taken]]) -> dict[str, Any]:
+    facts = rollout_facts(rollouts)
+    facts["tenants"] = [one for one in facts["tenants"] if one["tenant"] in counted]
+    for one in facts["tenants"]:
+        one["taken"] = {
+            where: asdict(found) | {"asked": found.asked / 10, "percent": found.percent}
+            for where, found in counted[one["tenant"]].items()
+        }
+    return facts
+
+
+def _status_row(
+    tenant: str, where: str, found: Taken, rollouts: Rollouts, reveal: bool
+) -> tuple[str, ...]:
+    killed = rollouts.all_killed or rollouts.of(tenant).killed
+    return (
+        tenant,
+        "all" if where == WHOLE else masked(where, reveal),
+        f"{percent(found.asked)} %",
+        "-" if found.percent is None else f"{found.percent:g} %",
+        str(found.calls),
+        "KILLED" if killed else "on",
+        ", ".join(f"{one_line(why)} ({count})" for why, count in found.reasons.items()) or "-",
+    )
+
+
+@command.command("history")
+@click.option("--tenant", help="Only this tenant.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@json_option
+@reveal_option
+def history(tenant: str | None, limit: int, as_json: bool, reveal: bool) -> None:
+    """Every change with who, when and why, the newest first."""
+    changes = _with_rollouts(lambda found: found.history(tenant, limit))
+    facts = [change_facts(change) for change in changes]
+    if as_json:
+        print_json(facts)
+    elif not facts:
+        click.echo("nothing was changed")
+    else:
+        print_table(HISTORY_HEAD, [_history_row(one, reveal) for one in facts])
+
+
+def _history_row(facts: dict[str, Any], reveal: bool) -> tuple[str, ...]:
+    return (
+        moment(facts["at"]),
+        "all" if facts["tenant"] == WHOLE else facts["tenant"],
+        facts["action"],
+        _shares(facts["before"], reveal),
+        _shares(facts["after"], reveal),
+        one_line(facts["who"]),
+        one_line(facts["why"]),
+    )
+
+
+def _shares(facts: dict[str, Any], reveal: bool) -> str:
+    shares = [
+        f"{share:g} %" if where == WHOLE else f"{masked(where, reveal)} {share:g} %"
+        for where, share in facts["shares"].items()
+    ]
+    return " ".join((["killed"] if facts["killed"] else []) + shares) or "file"
+
+
+def _with_rollouts(work: Callable[[SqlRollouts], Awaitable[T]]) -> T:
+    """In the default database, where the rollouts of all tenants are."""
+
+    async def run(stores: list[Store], _settings: StoreSettings) -> T:
+        return await work(SqlRollouts(stores[0].database))
+
+    return with_stores(run, DEFAULT_DATABASE)
