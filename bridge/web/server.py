@@ -66,7 +66,7 @@ class HttpServer(uvicorn.Server):
         await self._serving.wait()
 
     def end_connections(self) -> None:
-        """End each connection with its next answer: who connects again may reach another process."""
+        """End each connection with its next answer: a new one may reach another process."""
         self._leaving = True
 
     def leave(self) -> None:
