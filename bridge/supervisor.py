@@ -18,7 +18,10 @@ import structlog
 
 log = structlog.get_logger("bridge.supervisor")
 
-READY = b"r"
+READY, STOPPING = b"r", b"s"
+"""What a worker says on its line: that it takes calls, and that somebody told it to stop."""
+OUR_OWN_S = 0.5
+"""So soon we would know if we were told as well, as service managers do."""
 READY_WITHIN_S = 60.0
 SETTLED_S = 10.0
 """A worker that lived so long died of something else than its start: it is replaced at once."""
@@ -57,6 +60,16 @@ class Worker:
                 return await loop.sock_recv(self._line, 1) == READY
         except (TimeoutError, OSError):
             return False
+
+    async def told_to_stop(self) -> bool:
+        """Waits for the worker to say so; False when its line ends instead."""
+        try:
+            while said := await asyncio.get_running_loop().sock_recv(self._line, 1):
+                if said == STOPPING:
+                    return True
+        except OSError:
+            pass
+        return False
 
     def tell(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -164,12 +177,15 @@ class Supervisor:
 
     async def _start_all(self) -> bool:
         for number in range(self._plan.count):
-            self._place(await self._spawn(number))
-        answers = await asyncio.gather(*(worker.ready() for worker in self._row.values()))
+            self._row[number] = await self._spawn(number)
+        row = list(self._row.values())
+        answers = await asyncio.gather(*(worker.ready() for worker in row))
+        for worker in row:
+            self._place(worker)
         return all(answers)
 
     def _place(self, worker: Worker) -> None:
-        """From now on this is the one of its number, and is replaced when it dies."""
+        """From now on this is the one of its number, and another follows when it goes."""
         self._row[worker.number] = worker
         self._own(self._watch(worker))
 
@@ -189,9 +205,23 @@ class Supervisor:
         return worker
 
     async def _watch(self, worker: Worker) -> None:
-        status = await worker.ended()
-        if not self._stands(worker):  # it was rolled, and left as it was told to
+        """Until it is not the one of its number any more, which it ends by leaving or dying."""
+        if await worker.told_to_stop():
+            await asyncio.sleep(OUR_OWN_S)
+            if self._stands(worker) and not self._stopping.is_set():
+                await self._relieve(worker)
             return
+        status = await worker.ended()
+        if self._stands(worker):
+            await self._follow(worker, status)
+
+    async def _relieve(self, worker: Worker) -> None:
+        """It alone was told to stop: another stands in its place before it ceases to accept."""
+        worker.log.info("worker_relieved")
+        while not await self._replace(worker.number):  # noqa: ASYNC110 - tried again
+            await asyncio.sleep(BACKOFF_MAX_S)
+
+    async def _follow(self, worker: Worker, status: int) -> None:
         number, lived_s = worker.number, asyncio.get_running_loop().time() - worker.began_at
         failures = 0 if lived_s > SETTLED_S else self._failures.get(number, 0) + 1
         self._failures[number] = failures

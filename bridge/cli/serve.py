@@ -19,7 +19,7 @@ from bridge.logs import configure_logs
 from bridge.openfiles import ensure_open_files
 from bridge.origin import Origin
 from bridge.process import StopRequests, assemble, serve
-from bridge.supervisor import READY, Supervisor, WorkerPlan, tied_to
+from bridge.supervisor import READY, STOPPING, Supervisor, WorkerPlan, tied_to
 from bridge.web.server import BACKLOG, bind
 
 log = structlog.get_logger("bridge.serve")
@@ -150,11 +150,20 @@ async def _work(settings: Settings, listening: socket.socket, line: socket.socke
 async def _tied(line: socket.socket, stop: StopRequests) -> AsyncIterator[None]:
     """Without its supervisor a worker lets its calls end and goes."""
     watching = asyncio.create_task(tied_to(line, stop.request), name="supervisor-line")
+    telling = asyncio.create_task(_tell_stopping(line, stop), name="supervisor-told")
     try:
         yield
     finally:
         watching.cancel()
-        await asyncio.wait({watching})
+        telling.cancel()
+        await asyncio.wait({watching, telling})
+
+
+async def _tell_stopping(line: socket.socket, stop: StopRequests) -> None:
+    """Our supervisor may know nothing of it; then it puts another in our place."""
+    await stop.asked()
+    with contextlib.suppress(OSError):  # it is gone
+        line.send(STOPPING)
 
 
 def _tell_ready(line: socket.socket) -> None:

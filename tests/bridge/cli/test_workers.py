@@ -89,6 +89,20 @@ def test_a_worker_that_died_is_replaced(serve: Serve) -> None:
     assert get(served, "/healthz")[0] == 200
 
 
+def test_a_worker_that_alone_is_told_to_stop_is_relieved(serve: Serve) -> None:
+    """It passes calls on until another stands in its place, and no longer."""
+    served = serve("--workers", "2")
+    told = workers(served)[0]
+    os.kill(told, signal.SIGTERM)
+    until(served, "worker_relieved")
+    until_gone([told])
+    until(served, "serving", 3)
+    for number in range(4):
+        form = FORM | {"CallSid": f"CA{number:032}", "From": f"+1555010020{number}"}
+        assert "<Connect" in post(served, "/voice", form)
+    assert logged(served, "worker_died") == []
+
+
 def test_sighup_rolls_the_workers_the_new_ones_first(serve: Serve) -> None:
     served = serve("--workers", "2")
     old = workers(served)
