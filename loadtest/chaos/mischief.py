@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loadtest.chaos.plan import MODEL, OPENING, PROCESS, CallPlan, Fault
@@ -58,8 +58,8 @@ class Mischief:
         if happened:
             self.done[fault.kind] += 1
 
-    def expect(self, fault: Fault) -> None:
-        """The model connection that comes next has this fault."""
+    def expect(self, fault: Fault) -> FaultPlan:
+        """The model connection that comes next has this fault; gives it, to take it back by."""
         plans = {
             "model_refuses_key": FaultPlan(refuse_key=True),
             "model_connects_slowly": FaultPlan(create_delay_ms=fault.length_ms),
@@ -67,8 +67,17 @@ class Mischief:
             "model_never_configures": FaultPlan(configure_delay_ms=NEVER_MS),
             "model_refuses_configuration": FaultPlan(refuse_configuration=True),
         }
-        self._opening.append(plans[fault.kind])
+        expected = replace(plans[fault.kind])
+        self._opening.append(expected)
         self.done[fault.kind] += 1
+        return expected
+
+    def take_back(self, fault: Fault, expected: FaultPlan) -> None:
+        """The call is over. If nobody connected, nothing happened."""
+        mine = [one for one in self._opening if one is expected]
+        if mine:
+            self._opening = deque(one for one in self._opening if one is not expected)
+            self.done[fault.kind] -= 1
 
     def _to_model(self, fault: Fault, plan: CallPlan) -> bool:
         controls = self._controls(plan)
@@ -151,6 +160,7 @@ class _CallWatch:
         self._plan = plan
         self._tasks = tasks
         self._steps: Counter[str] = Counter()
+        self._expected: list[tuple[Fault, FaultPlan]] = []
 
     def observe(self, event: CallEvent) -> None:
         step = {
@@ -162,6 +172,9 @@ class _CallWatch:
         }.get(event.kind)
         if event.kind == "stream_opening":
             self._expect()
+        elif event.kind == "call_ended":
+            for fault, expected in self._expected:
+                self._mischief.take_back(fault, expected)
         if step is None:
             return
         self._steps[step] += 1
@@ -174,7 +187,7 @@ class _CallWatch:
     def _expect(self) -> None:
         for fault in self._plan.faults:
             if fault.kind in OPENING:
-                self._mischief.expect(fault)
+                self._expected.append((fault, self._mischief.expect(fault)))
 
     def _leg(self, call_sid: str) -> CallLeg | None:
         record = self._mischief.twilio.exchange.directory.call(call_sid)

@@ -147,6 +147,7 @@ class _Run:
         self._done = 0
         self.fresh: dict[int, Held] = {}
         self.early: dict[int, Held] = {}
+        self._seen: set[int] = set()
 
     async def go(self, beside: Coroutine[Any, Any, None]) -> Report:
         self.fresh = self._mischief.system.held()
@@ -183,10 +184,17 @@ class _Run:
             faults = "; ".join(map(str, plan.faults)) or "no fault of its own"
             self._tell(f"call {plan.number} ({result.call_sid}): {'; '.join(found)} [{faults}]")
         self._done += 1
-        if self._done == max(1, len(self._plans) // 5):
-            self.early = self._mischief.system.held()
+        if self._done % max(1, len(self._plans) // 10) == 0:
+            self._weigh()
         if self._done % 50 == 0:
             self._tell(f"{self._done} calls, {len(self._report.broken)} broken")
+
+    def _weigh(self) -> None:
+        """What a worker holds the second time it is looked at: by then it has taken calls."""
+        held = self._mischief.system.held()
+        for pid in held.keys() & self._seen:
+            self.early.setdefault(pid, held[pid])
+        self._seen |= held.keys()
 
     async def _idle(self) -> list[str]:
         """Once nothing is asked of them any more, workers hold what fresh ones do."""
