@@ -95,6 +95,7 @@ async def _connect(call: CallLeg, stream: MediaStream, handshake: Handshake) -> 
         raise
     finally:
         connecting.cancel()
+        await asyncio.wait({connecting})
 
 
 def _handshake(call: CallLeg, url: str) -> Handshake:

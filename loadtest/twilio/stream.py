@@ -94,24 +94,36 @@ class MediaStream(WSListener):
                     max_redirects=0,
                     max_frame_size=MAX_MESSAGE_BYTES,
                 )
-        except TimeoutError:
-            message = f"no answer within {handshake.timeout_s:g} s"
-            self._refuse(Code.STREAM_CONNECT_TIMEOUT, message)
         except asyncio.CancelledError:
             self._finish(StreamEnd.STOPPED)
             raise
-        except ssl.SSLError as error:
-            self._refuse(Code.STREAM_TLS, f"TLS failed: {error.reason}")
-        except OSError as error:
-            self._refuse(Code.STREAM_CONNECT_REFUSED, f"connection failed: {error.strerror}")
-        except WSHandshakeError as error:
-            status = error.response.status if error.response is not None else None
-            self.report.refused_status = int(status) if status is not None else None
-            self._refuse(Code.STREAM_HANDSHAKE, f"handshake answered with {status}, expected 101")
+        except (OSError, WSHandshakeError) as error:
+            self._refuse(*self._trouble(error, handshake))
         else:
             if self._transport is None:
                 self._refuse(Code.STREAM_HANDSHAKE, "connection closed during the handshake")
+        finally:
+            # The server may have answered in the very moment in which we gave up.
+            given_up = self.report.end in (StreamEnd.REFUSED, StreamEnd.STOPPED)
+            if given_up and self._transport is not None:
+                self._transport.disconnect(graceful=False)
         return self.report.end is not StreamEnd.REFUSED
+
+    def _trouble(self, error: Exception, handshake: Handshake) -> tuple[Code, str]:
+        """Twilio's code for what went wrong with connecting."""
+        match error:
+            case TimeoutError():
+                return Code.STREAM_CONNECT_TIMEOUT, f"no answer within {handshake.timeout_s:g} s"
+            case ssl.SSLError(reason=reason):
+                return Code.STREAM_TLS, f"TLS failed: {reason}"
+            case OSError(strerror=why):
+                return Code.STREAM_CONNECT_REFUSED, f"connection failed: {why}"
+            case WSHandshakeError(response=answer) if answer is not None:
+                self.report.refused_status = int(answer.status)
+                text = f"handshake answered with {answer.status}, expected 101"
+                return Code.STREAM_HANDSHAKE, text
+            case _:
+                return Code.STREAM_HANDSHAKE, f"handshake failed: {error}"
 
     async def stop(self) -> None:
         """Twilio ends the stream: ``stop``, close, and a bounded wait for the server to follow."""

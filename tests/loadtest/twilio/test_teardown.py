@@ -132,3 +132,22 @@ async def test_an_update_a_hang_up_and_a_close_at_once_leave_nothing_behind(
         await twilio.place_call(script)
         assert twilio.live_calls == 0
     await settle(tasks_before, sockets_before)
+
+
+@needs_proc
+async def test_calls_cancelled_at_any_moment_leave_nothing_behind(
+    settings: Settings, media: MediaServer
+) -> None:
+    twiml = response(f'<Connect><Stream url="wss://{PUBLIC}/media"/></Connect>')
+    script = CallScript(steps=[Speak(clip(500))], twiml=twiml)
+    tasks_before, sockets_before = asyncio.all_tasks(), open_sockets()
+    async with SimulatedTwilio(settings) as twilio:
+        for turns in range(120):
+            call = asyncio.create_task(twilio.place_call(script))
+            for _ in range(turns % 40):
+                await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        assert len(twilio.exchange.wheel) == 0
+    await settle(tasks_before, sockets_before)
