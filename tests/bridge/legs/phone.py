@@ -198,8 +198,8 @@ async def open_call(
         yield phone
 
 
-async def taken(bridge: ServedBridge, phone: Phone) -> None:
+async def taken(bridge: ServedBridge, phone: Phone, within_s: float = WAIT_S) -> None:
     """Everything that the phone has sent so far has been taken by the call."""
     before = len(bridge.watcher.of(phone.call_sid, "digit"))
     await phone.press("1")
-    await bridge.watcher.until(phone.call_sid, "digit", before + 1)
+    await bridge.watcher.until(phone.call_sid, "digit", before + 1, within_s)

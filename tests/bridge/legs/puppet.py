@@ -218,6 +218,23 @@ class PuppetSession:
     def start_reading(self) -> None:
         self.connection.transport.resume_reading()
 
+    @contextlib.asynccontextmanager
+    async def only_talking(self) -> AsyncIterator[None]:
+        """Read nothing but go on sending, so that nobody asks by a ping whether this end lives."""
+        self.stop_reading()
+        talking = asyncio.create_task(self._keep_talking())
+        try:
+            yield
+        finally:
+            talking.cancel()
+            self.start_reading()
+
+    async def _keep_talking(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self.send("response.output_hologram.delta")
+                await asyncio.sleep(0.2)
+
     def reset(self) -> None:
         transport = self.connection.transport
         line = transport.get_extra_info("socket")

@@ -11,6 +11,7 @@ from tests.bridge.legs.audio import numbered
 from tests.bridge.legs.conftest import ServeBridge, Talk
 from tests.bridge.legs.phone import open_call
 from tests.bridge.legs.puppet import PuppetModel
+from tests.bridge.legs.served import WAIT_S
 
 
 async def test_first_words_wait_for_the_echo_and_arrive_whole_in_order(
@@ -149,7 +150,8 @@ async def test_a_session_that_comes_after_it_was_given_up_is_closed_at_once(
     bridge = await bridge_under_test(puppet.url)
     puppet.door.clear()
     phone = await stack.enter_async_context(open_call(bridge))
-    await puppet.knocked.wait()
+    async with asyncio.timeout(WAIT_S):
+        await puppet.knocked.wait()
     await phone.hang_up()
     await bridge.idle()
     puppet.door.set()

@@ -11,8 +11,8 @@ from tests.bridge.legs.phone import Phone, taken
 from tests.bridge.legs.puppet import PuppetModel, PuppetSession, serve_puppet
 from tests.bridge.legs.served import ServedBridge
 
-FILL = 30_000
-"""Frames that no socket buffer of loopback takes in: eight megabytes on the wire."""
+FILL = 20_000
+"""Frames that no socket buffer of loopback takes in: more than five megabytes on the wire."""
 PATIENT = {"answer_s": 60.0, "response_start_s": 60.0, "media_stall_s": 60.0, "max_reconnects": 0}
 """Nothing but the socket itself may end the call."""
 
@@ -20,7 +20,7 @@ PATIENT = {"answer_s": 60.0, "response_start_s": 60.0, "media_stall_s": 60.0, "m
 async def fill(bridge: ServedBridge, phone: Phone, frames: list[bytes]) -> None:
     """The model's socket is full, and the call holds the caller's audio back."""
     await phone.say(*frames)
-    await taken(bridge, phone)
+    await taken(bridge, phone, within_s=30)
 
 
 async def in_talk(phone: Phone, session: PuppetSession, rounds: int) -> None:
@@ -39,11 +39,11 @@ async def test_a_model_that_does_not_read_costs_the_oldest_audio_and_no_control_
     bridge = await bridge_under_test(puppet.url, limits=PATIENT)
     phone, session = await talk_to(bridge, puppet)
     words = numbered(FILL)
-    session.stop_reading()
-    await fill(bridge, phone, words)
-    await phone.press("5")
-    await phone.press("#")
-    session.start_reading()
+    async with session.only_talking():
+        await fill(bridge, phone, words)
+        await phone.press("5")
+        await phone.press("#")
+        await taken(bridge, phone)
     await session.until(lambda: "pressed these keys" in str(session.texts))
     await session.until(lambda: session.audio[-1] == words[-1])
     await phone.hang_up()
@@ -56,21 +56,35 @@ async def test_a_model_that_does_not_read_costs_the_oldest_audio_and_no_control_
     assert session.audio == words[: heard - 300] + words[-300:]
 
 
+async def test_a_model_that_reads_again_in_time_goes_on_with_the_call(
+    bridge_under_test: ServeBridge, talk_to: Talk, stack: AsyncExitStack
+) -> None:
+    puppet = await stack.enter_async_context(serve_puppet(receive_buffer_bytes=65_536))
+    bridge = await bridge_under_test(puppet.url, limits=PATIENT)
+    phone, session = await talk_to(bridge, puppet)
+    words = numbered(FILL)
+    async with session.only_talking():
+        await fill(bridge, phone, words)
+    await session.until(lambda: session.audio[-1:] == words[-1:])
+    last = tone(20, 880)
+    await phone.say(last)
+    await session.until(lambda: session.audio[-1] == last)
+    assert bridge.watcher.of(phone.call_sid, "ended") == []
+
+
 async def test_a_model_that_never_reads_again_ends_the_call_and_another_call_goes_on(
     bridge_under_test: ServeBridge, talk: Talk, puppet: PuppetModel
 ) -> None:
     bridge = await bridge_under_test(puppet.url, limits=PATIENT)
     phone, session = await talk(bridge)
     neighbour, healthy = await talk(bridge)
-    session.stop_reading()
-    await fill(bridge, phone, numbered(FILL))
-    async with asyncio.TaskGroup() as tasks:
-        ended = tasks.create_task(bridge.watcher.until(phone.call_sid, "ended", within_s=15))
-        tasks.create_task(in_talk(neighbour, healthy, 50))
-    # Pings that are not answered may notice it before the write limit does.
-    assert ended.result().fields["reason"] in ("model_stalled", "model_closed_1006")
-    await phone.closed()
-    session.start_reading()
+    async with session.only_talking():
+        await fill(bridge, phone, numbered(30_000))
+        async with asyncio.TaskGroup() as tasks:
+            ended = tasks.create_task(bridge.watcher.until(phone.call_sid, "ended", within_s=30))
+            tasks.create_task(in_talk(neighbour, healthy, 50))
+        assert ended.result().fields["reason"] == "model_stalled"
+        await phone.closed()
     await neighbour.hang_up()
     await bridge.idle()
 
@@ -86,24 +100,9 @@ async def test_a_twilio_side_that_does_not_read_ends_the_call_and_another_call_g
     for _ in range(80):
         await session.delta(tone(10_000))
     async with asyncio.TaskGroup() as tasks:
-        ended = tasks.create_task(bridge.watcher.until(phone.call_sid, "ended", within_s=20))
+        ended = tasks.create_task(bridge.watcher.until(phone.call_sid, "ended", within_s=30))
         tasks.create_task(in_talk(neighbour, healthy, 50))
     assert ended.result().fields["reason"] == "caller_stalled"
     await session.closed()
     await neighbour.hang_up()
     await bridge.idle()
-
-
-async def test_a_model_that_reads_again_in_time_goes_on_with_the_call(
-    bridge_under_test: ServeBridge, talk: Talk, puppet: PuppetModel
-) -> None:
-    bridge = await bridge_under_test(puppet.url)
-    phone, session = await talk(bridge)
-    session.stop_reading()
-    await fill(bridge, phone, numbered(FILL))
-    session.start_reading()
-    last = tone(20, 880)
-    await session.until(lambda: len(session.audio) > 300)
-    await phone.say(last)
-    await session.until(lambda: session.audio[-1] == last)
-    assert bridge.watcher.of(phone.call_sid, "ended") == []
