@@ -14,6 +14,7 @@ from bridge.rollouts import RolloutStore
 from bridge.store.bookkeeping import Bookkeeping, ProcessMeans
 from bridge.store.ledger import CallOpening, Ledger
 from bridge.store.prices import read_prices
+from bridge.store.recorder import CallRecord
 from bridge.store.rollouts import SqlRollouts
 from bridge.store.stores import Stores, open_stores
 from bridge.store.worker import Perform
@@ -35,9 +36,13 @@ class Books:
     def ledger(self) -> Ledger:
         return self._keeping.ledger
 
+    def keep_record(self, opening: CallOpening, now: float) -> CallRecord:
+        """The record of a call that the AI takes; its stream began at ``now``."""
+        return self._keeping.keep_record(opening, now)
+
     def passed_on(self, opening: CallOpening, reason: str) -> None:
         """The record of a call that the AI does not take."""
-        self._keeping.recorder(opening.tenant).passed_on(opening, reason)
+        self._keeping.passed_on(opening, reason)
 
     def nudge(self) -> None:
         """Side effects were written just now."""

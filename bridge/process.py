@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
 from starlette.applications import Starlette
@@ -19,6 +20,7 @@ from bridge.books import Books, open_books
 from bridge.config import Settings
 from bridge.control import TrafficControl
 from bridge.errors import ConfigurationError
+from bridge.legs.runner import Observer, Services
 from bridge.legs.switchboard import Switchboard
 from bridge.outward import Outward
 from bridge.settling import Settler
@@ -30,6 +32,8 @@ from bridge.web.server import HttpServer
 from bridge.web.signatures import upgrade_gate
 
 log = structlog.get_logger("bridge.process")
+
+Observe: TypeAlias = Callable[[str], Observer]
 
 QUIET_S = 3.0
 """So long after its last call and webhook a process stays: Twilio asks where to go next."""
@@ -51,8 +55,10 @@ class Parts:
     """None where every call is the AI's."""
 
 
-async def assemble(settings: Settings) -> Parts:
+async def assemble(settings: Settings, observe: Observe | None = None) -> Parts:
     """Everything but the sockets: databases opened, nothing running yet.
+
+    ``observe`` gives an observer of a call, by CallSid.
 
     Raises ConfigurationError for faulty triage files and for databases that cannot be used.
     """
@@ -74,9 +80,8 @@ async def assemble(settings: Settings) -> Parts:
         effects_written=books.nudge,
     )
     control = TrafficControl(settings, tenants, books.rollouts, process=books.owner)
-    switchboard = Switchboard(
-        settings, tenants, ledger, upgrade_gate(settings), settler, traffic=control.desk
-    )
+    services = Services(settler, observe, control.desk, books.keep_record)
+    switchboard = Switchboard(settings, tenants, ledger, upgrade_gate(settings), services)
     app = build_app(
         settings,
         ledger,

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import secrets
 import socket
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
-from bridge.books import TOKEN_BYTES
 from bridge.call.effects import Note
 from bridge.config import Settings
 from bridge.errors import ConfigurationError
 from bridge.legs.runner import Observer
-from bridge.legs.switchboard import Switchboard
 from bridge.lines import LineCache
-from bridge.outward import Outward
-from bridge.process import Parts, StopRequests, serve
-from bridge.settling import Settler
-from bridge.store.memory import MemoryLedger
+from bridge.process import StopRequests, assemble, serve
 from bridge.tenants import Tenants
-from bridge.web.app import build_app
-from bridge.web.signatures import upgrade_gate
 from loadtest.demo.voice import spoken
 from loadtest.twilio import SimulatedTwilio
 
@@ -42,9 +32,12 @@ Watch = Callable[[str, float, Note], None]
 
 
 def demo_settings(
-    environ: Mapping[str, str], twilio: SimulatedTwilio, port: int, greetings: Path
+    environ: Mapping[str, str], twilio: SimulatedTwilio, port: int, database: Path
 ) -> Settings:
-    """Signatures, tokens and all; ``environ`` says which model. Raises ConfigurationError."""
+    """Signatures, tokens and all; ``environ`` says which model, and more.
+
+    Raises ConfigurationError.
+    """
     if not TRIAGE_FILE.is_file():
         name = "/".join(TRIAGE_FILE.parts[-2:])
         raise ConfigurationError([f"{name} is not beside this program: run the demo in a checkout"])
@@ -55,7 +48,7 @@ def demo_settings(
         "PUBLIC_URL": PUBLIC_URL,
         "STUDIO_FLOW_SID": FLOW_SID,
         "TRIAGE_FILE": str(TRIAGE_FILE),
-        "GREETING_CACHE": str(greetings),
+        "DATABASE_URL": f"sqlite:///{database.absolute()}",
         "POOL_SIZE": "1",
         **NEVER_MAILED,
     }
@@ -75,10 +68,14 @@ def fill_greetings(tenants: Tenants, folder: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def running_bridge(
-    settings: Settings, tenants: Tenants, listening: socket.socket, watch: Watch
+    settings: Settings, listening: socket.socket, watch: Watch
 ) -> AsyncIterator[None]:
     """Takes calls within the block; nothing of it is left afterwards."""
-    parts = _parts(settings, tenants, watch)
+
+    def observe(call_sid: str) -> Observer:
+        return lambda at, note: watch(call_sid, at, note)
+
+    parts = await assemble(settings, observe)
     stop, ready = StopRequests(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(serve(settings, parts, listening, stop, ready.set))
@@ -88,22 +85,3 @@ async def running_bridge(
         finally:
             stop.request()
             stop.request()  # at once: no call is left, and nobody will ask for one that was
-
-
-def _parts(settings: Settings, tenants: Tenants, watch: Watch) -> Parts:
-    """As ``bridge.process`` puts them together, and with an observer of every call."""
-    ledger = MemoryLedger(time.time, lambda: secrets.token_urlsafe(TOKEN_BYTES))
-    outward = Outward(settings, tenants, random.Random())  # noqa: S311 - jitter
-    settler = Settler(settings, ledger, time.time, lookups=outward.lookups, rest=outward.rest)
-
-    def observer(call_sid: str) -> Observer:
-        return lambda at, note: watch(call_sid, at, note)
-
-    switchboard = Switchboard(settings, tenants, ledger, upgrade_gate(settings), settler, observer)
-
-    def tenant_of(called_number: str) -> str | None:
-        tenant = tenants.for_number(called_number)
-        return None if tenant is None else tenant.name
-
-    app = build_app(settings, ledger, switchboard, clock=time.time, tenant_of=tenant_of)
-    return Parts(switchboard, app, outward)

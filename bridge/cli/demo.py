@@ -35,6 +35,7 @@ from loadtest.twilio import Origins, PhoneNumber, SimulatedTwilio
 from loadtest.twilio import Settings as TwilioSettings
 
 NOT_ARRIVED = 1
+DATABASE = "calls.db"
 ACCOUNT_SID = "AC" + "0" * 32
 
 
@@ -101,8 +102,8 @@ async def _play(options: Options, log: TextIO) -> bool:
         model = await stack.enter_async_context(_model(options))
         port = listening.getsockname()[1]
         twilio = await stack.enter_async_context(_twilio(port, options.seed))
-        greetings = _greetings(model, options, scratch)
-        settings = demo_settings(_environ(model), twilio, port, greetings)
+        environ = {**_environ(model), "GREETING_CACHE": str(_greetings(model, options, scratch))}
+        settings = demo_settings(environ, twilio, port, fresh_database(options.out))
         tenants = tenants_of(settings)
         if model is not None:
             fill_greetings(tenants, settings.greeting.cache_folder)
@@ -113,7 +114,7 @@ async def _play(options: Options, log: TextIO) -> bool:
         def watch(call_sid: str, at: float, note: Note) -> None:
             player.bridge_noted(call_sid, at, demo.Note(note.kind, note.fields, note.words))
 
-        await stack.enter_async_context(running_bridge(settings, tenants, listening, watch))
+        await stack.enter_async_context(running_bridge(settings, listening, watch))
         reports = []
         for number, call in enumerate(options.calls, start=1):
             screen.heading(f"Call {number} of {len(options.calls)}: {call.title}")
@@ -122,6 +123,8 @@ async def _play(options: Options, log: TextIO) -> bool:
             demo.write_call(options.out, reports[-1])
     files = demo.write_demo(options.out, reports)
     demo.show_summary(screen, reports, files, Path(log.name))
+    kept = f"DATABASE_URL=sqlite:///{options.out / DATABASE}"
+    screen.say(f"records    {kept} triage-bridge calls   (and: calls show CALLSID)")
     return not any(report.faults for report in reports)
 
 
@@ -134,6 +137,14 @@ def _model(options: Options) -> contextlib.AbstractAsyncContextManager[Simulated
             profile=options.profile, seed=options.seed, known_calls=known, lines=demo_lines()
         )
     )
+
+
+def fresh_database(folder: Path) -> Path:
+    """Where this run's calls are kept, and no earlier run's."""
+    database = folder / DATABASE
+    for file in folder.glob(f"{DATABASE}*"):
+        file.unlink()
+    return database
 
 
 def _environ(model: SimulatedRealtime | None) -> dict[str, str]:

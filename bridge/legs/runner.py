@@ -40,6 +40,7 @@ from bridge.legs.pool import ModelPool
 from bridge.protocol import realtime as rt
 from bridge.protocol import twilio_stream as tw
 from bridge.store.ledger import CallOpening, StoredDecision
+from bridge.store.recorder import CallRecord, CallSummary
 from bridge.tenants import Tenant
 from bridge.traffic.desk import TrafficDesk
 from dispatch.outcome import Outcome
@@ -52,6 +53,8 @@ EARLY_EVENTS = 32
 """Messages between ``start`` and admission, which takes milliseconds."""
 
 Observer = Callable[[float, fx.Note], None]
+KeepRecord = Callable[[CallOpening, float], CallRecord]
+"""Begins the record of a call whose stream began at so many monotonic seconds."""
 
 
 class Hands(Protocol):
@@ -64,6 +67,16 @@ class Hands(Protocol):
     async def run_tool(self, call: Call, name: str, arguments: Mapping[str, object]) -> str:
         """Run a look-up and return its result as a JSON string. Must not raise."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every call of a process uses. ``observe`` gives a call's observer, by CallSid."""
+
+    hands: Hands
+    observe: Callable[[str], Observer] | None = None
+    traffic: TrafficDesk | None = None
+    keep_record: KeepRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +95,18 @@ class Admission:
 class Call:
     """Owner of everything that belongs to one call; ``run`` returns when nothing of it is left."""
 
-    def __init__(
-        self,
-        leg: CallerLeg,
-        start: tw.Start,
-        hands: Hands,
-        observer: Observer | None,
-        traffic: TrafficDesk | None = None,
-    ) -> None:
+    def __init__(self, leg: CallerLeg, start: tw.Start, services: Services) -> None:
         self._loop = asyncio.get_running_loop()
         # The loop's own base, but exact: uvloop's time stands still within a callback.
         self._clock = time.monotonic
         self._leg = leg
         self.start = start
         self.started_at = self._clock()
-        self._hands = hands
-        self._observer = observer
-        self._traffic = traffic
+        self._hands = services.hands
+        self._observer = None if services.observe is None else services.observe(start.call_sid)
+        self._traffic = services.traffic
+        self._keep_record = services.keep_record
+        self._record: CallRecord | None = None
         self.admission: Admission | None = None
         self.session: CallSession | None = None
         self.outcome: Outcome | None = None
@@ -202,8 +210,13 @@ class Call:
         self._leg.play(effect.payload)
 
     def _note(self, note: fx.Note) -> None:
+        now = self._clock()
         if self._observer is not None:
-            self._observer(self._clock(), note)
+            self._observer(now, note)
+        if self._record is not None:
+            self._record.note(now, note)
+            if note.kind == "turn":  # what it cost until now, should this process die
+                self._sum_up(self._record)
         if self._traffic is not None and self.admission is not None:
             self._traffic.noted(self.admission.opening.tenant, note)
 
@@ -239,13 +252,33 @@ class Call:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._report()
 
+    def _sum_up(self, record: CallRecord) -> None:
+        if self.session is None or self.admission is None:
+            return
+        tenant = self.admission.tenant
+        heard = tenant.session.transcription
+        record.closed(
+            CallSummary(
+                model=tenant.session.model,
+                usage=self.session.state.usage,
+                stream_s=(self.stream_closed_at or self._clock()) - self.started_at,
+                transcription_model=None if heard is None else heard.model,
+                instructions=tenant.instructions.version,
+                overlap_ms=self.overlap_ms,
+            )
+        )
+
     def _report(self) -> None:
+        if self._record is not None:
+            self._sum_up(self._record)
         if self._traffic is None or self.admission is None:
             return
         opening, stream_s = self.admission.opening, self._clock() - self.started_at
         self._traffic.over(opening.call_sid, opening.tenant, self.outcome, stream_s, self.written)
 
     def _begin(self, admission: Admission) -> None:
+        if self._keep_record is not None:
+            self._record = self._keep_record(admission.opening, self.started_at)
         if self._traffic is not None:
             opening = admission.opening
             self._traffic.begun(opening.call_sid, opening.tenant, opening.from_number)

@@ -21,7 +21,7 @@ from bridge.legs.caller_leg import CallerLeg, CallerSide
 from bridge.legs.line_maker import WantedLine, make_lines
 from bridge.legs.model_leg import ModelEndpoint
 from bridge.legs.pool import ModelPool
-from bridge.legs.runner import Call, Hands, Observer
+from bridge.legs.runner import Call, Services
 from bridge.legs.sockets import upgrade_factory
 from bridge.lines import LineCache
 from bridge.protocol import twilio_stream as tw
@@ -29,7 +29,6 @@ from bridge.protocol.realtime import UNUSED_EVENTS
 from bridge.protocol.unhandled import UnhandledCounter
 from bridge.store.ledger import Ledger
 from bridge.tenants import Tenant, Tenants
-from bridge.traffic.desk import TrafficDesk
 
 _log = structlog.get_logger("bridge.switchboard")
 
@@ -50,22 +49,19 @@ class Switchboard:
         tenants: Tenants,
         ledger: Ledger,
         authorise: Authorise,
-        hands: Hands,
-        observe: Callable[[str], Observer] | None = None,
-        traffic: TrafficDesk | None = None,
+        services: Services,
     ) -> None:
         self._settings = settings
         self._authorise = authorise
-        self._hands = hands
-        self._observe = observe
-        self._traffic = traffic
+        self._services = services
+        self._traffic = services.traffic
         self._unhandled = UnhandledCounter(UNUSED_EVENTS)
         self._pools: dict[str, ModelPool] = {}
         self._pooled: dict[str, Tenant] = {}
         self._tenants = tenants
         self._lines = LineCache(settings.greeting.cache_folder)
         self._admissions = Admissions(
-            settings, tenants, ledger, self._lines, self._pools, traffic=traffic
+            settings, tenants, ledger, self._lines, self._pools, traffic=services.traffic
         )
         self._waiting: dict[CallerLeg, asyncio.TimerHandle] = {}
         self._calls: dict[Call, asyncio.Task[None]] = {}
@@ -224,8 +220,7 @@ class Switchboard:
 
     def _started(self, leg: CallerLeg, start: tw.Start) -> CallerSide:
         self._forget_waiting(leg)
-        observer = self._observe(start.call_sid) if self._observe is not None else None
-        call = Call(leg, start, self._hands, observer, self._traffic)
+        call = Call(leg, start, self._services)
         task = asyncio.create_task(call.run(self._admissions.admit), name="call")
         self._calls[call] = task
         task.add_done_callback(lambda done: self._ended(call, done))

@@ -9,11 +9,11 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bridge.store.ledger import Ledger
+from bridge.store.ledger import CallOpening, Ledger
 from bridge.store.outbox import Outbox
 from bridge.store.prices import Prices
 from bridge.store.privacy import DailyPurge
-from bridge.store.recorder import CallRecorder
+from bridge.store.recorder import CallRecord, CallRecorder
 from bridge.store.settings import StoreSettings
 from bridge.store.sql_ledger import SqlLedger
 from bridge.store.stores import Stores, TenantLedgers
@@ -74,6 +74,14 @@ class Bookkeeping:
     def recorder(self, tenant: str) -> CallRecorder:
         """Where this tenant's calls are written down."""
         return self._recorders[id(self._stores.of(tenant))]
+
+    def keep_record(self, opening: CallOpening, now: float) -> CallRecord:
+        """The record of a call that the AI takes; its stream began at ``now``."""
+        return self.recorder(opening.tenant).opened(opening, now)
+
+    def passed_on(self, opening: CallOpening, reason: str) -> None:
+        """The record of a call that the AI does not take."""
+        self.recorder(opening.tenant).passed_on(opening, reason)
 
     def nudge(self) -> None:
         """Side effects were written just now: deliver them at once."""

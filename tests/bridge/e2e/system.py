@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from bridge.call.effects import Note
 from bridge.config import Settings
+from bridge.legs.runner import Services
 from bridge.legs.switchboard import Switchboard
 from bridge.outward import Outward
 from bridge.settling import Settler
@@ -333,9 +334,8 @@ async def _serving(
     def observe(call_sid: str) -> Callable[[float, Note], None]:
         return lambda at, note: system.note(call_sid, at, note)
 
-    switchboard = Switchboard(
-        settings, tenants, books.ledger, upgrade_gate(settings), settler, observe
-    )
+    services = Services(settler, observe, keep_record=books.keep_record)
+    switchboard = Switchboard(settings, tenants, books.ledger, upgrade_gate(settings), services)
     app = build_app(
         settings,
         books.ledger,

@@ -20,7 +20,7 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 from audiocodecs import WavAudio, write_wav
 from bridge.call.effects import Note
 from bridge.config import Settings
-from bridge.legs.runner import Call, Hands
+from bridge.legs.runner import Call, Hands, Services
 from bridge.legs.switchboard import Switchboard
 from bridge.lines import line_key
 from bridge.settling import Settler
@@ -234,8 +234,7 @@ async def serve_bridge(
         tenants_of(settings),
         ledger,
         upgrade_gate(settings),
-        hands,
-        watcher.observe,
+        Services(hands, watcher.observe),
     )
     app = build_app(settings, ledger, switchboard, clock=time.time)
     server = HttpServer(app, sock, switchboard.ws_protocol)
