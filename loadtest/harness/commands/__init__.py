@@ -1,0 +1,1 @@
+"""One subcommand of ``loadtest`` per module, in a click command named ``command``."""

@@ -1,0 +1,144 @@
+"""Several results of the same load become one: histograms add up exactly, counts are summed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from loadtest.harness import gates
+from loadtest.harness.figures import Latency
+from loadtest.harness.result import (
+    Figure,
+    Result,
+    ResultError,
+    Second,
+    SecondFigure,
+    sampled,
+)
+
+
+def merge(results: Sequence[Result]) -> Result:
+    """One result of several generators that ran beside each other (or one after the other).
+
+    Gates of the parts are judged anew on the whole. Seconds of the series are put together by the
+    clock. A run that was not valid makes the whole not valid.
+    """
+    if not results:
+        raise ResultError("nothing to merge")
+    starts = [_start(result) for result in results]
+    first = min(starts)
+    ends = [
+        start + timedelta(seconds=result.seconds)
+        for start, result in zip(starts, results, strict=True)
+    ]
+    whole = Result(
+        version=results[0].version,
+        kind="merged",
+        started_at=first.isoformat(),
+        seconds=round((max(ends) - first).total_seconds(), 3),
+        partial=any(result.partial for result in results),
+        valid=all(result.valid for result in results),
+        invalid_because=tuple(
+            f"generator {number}: {why}"
+            for number, result in enumerate(results, start=1)
+            for why in result.invalid_because
+        ),
+        notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
+        plan=_plan([result.plan for result in results]),
+        machine=_machine([result.machine for result in results]),
+        figures=_figures(results),
+        counts=_sum(result.counts for result in results),
+        outcomes=_sum(result.outcomes for result in results),
+        errors=_sum(result.errors for result in results),
+        series=_series(results, [(start - first).total_seconds() for start in starts]),
+        turns=sampled([turn for result in results for turn in result.turns]),
+        process=next((result.process for result in results if result.process), None),
+    )
+    texts = dict.fromkeys(gate.gate for result in results for gate in result.gates)
+    return whole.model_copy(update={"gates": gates.judge_all(gates.parse_all(texts), whole)})
+
+
+def _start(result: Result) -> datetime:
+    try:
+        return datetime.fromisoformat(result.started_at)
+    except ValueError:
+        raise ResultError(f"started_at is {result.started_at!r}, expected ISO 8601") from None
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        for name, count in one.items():
+            total[name] += count  # update() would drop nothing, but keep zeros: they are measured
+    return dict(total)
+
+
+def _figures(results: Sequence[Result]) -> dict[str, Figure]:
+    found: dict[str, Latency] = {}
+    for result in results:
+        for name, figure in result.figures.items():
+            found.setdefault(name, Latency()).add(figure.latency())
+    return {name: Figure.of(latency) for name, latency in found.items()}
+
+
+def _plan(plans: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What all share; ``calls`` are added up; what differs is listed under ``differing``."""
+    names = dict.fromkeys(name for plan in plans for name in plan)
+    values = {name: [plan.get(name) for plan in plans] for name in names}
+    shared = {name: of[0] for name, of in values.items() if all(one == of[0] for one in of)}
+    differing = {name: of for name, of in values.items() if name not in shared}
+    if "calls" in values:
+        shared["calls"] = sum(int(one or 0) for one in values["calls"])
+        differing.pop("calls", None)
+    return {**shared, "generators": len(plans), "differing": differing}
+
+
+def _machine(machines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    late = [machine.get("generator_late_p99_ms") for machine in machines]
+    known = [float(one) for one in late if one is not None]
+    return {
+        **machines[0],
+        "generator_late_p99_ms": max(known, default=None),
+        "generators": list(machines),
+    }
+
+
+def _series(results: Sequence[Result], offsets_s: Sequence[float]) -> tuple[Second, ...]:
+    """By whole seconds since the first start."""
+    steps: dict[int, list[Second]] = {}
+    for result, offset_s in zip(results, offsets_s, strict=True):
+        for second in result.series:
+            steps.setdefault(round(second.at_s + offset_s), []).append(second)
+    return tuple(_second(at_s, steps[at_s]) for at_s in sorted(steps))
+
+
+def _second(at_s: int, parts: Sequence[Second]) -> Second:
+    names = dict.fromkeys(name for part in parts for name in part.figures)
+    return Second(
+        at_s=float(at_s),
+        calls_up=sum(part.calls_up for part in parts),
+        turns=sum(part.turns for part in parts),
+        errors=sum(part.errors for part in parts),
+        ended=sum(part.ended for part in parts),
+        figures={
+            name: _second_figure([part.figures[name] for part in parts if name in part.figures])
+            for name in names
+        },
+    )
+
+
+def _second_figure(parts: Sequence[SecondFigure]) -> SecondFigure:
+    """Exact where every part kept its histogram, else the worst of the parts."""
+    latency = Latency()
+    for part in parts:
+        if part.hdr is None:
+            return SecondFigure(
+                count=sum(one.count for one in parts),
+                p50=max(one.p50 for one in parts),
+                p95=max(one.p95 for one in parts),
+                max=max(one.max for one in parts),
+            )
+        latency.add(Latency.decode(part.hdr))
+    return SecondFigure.of(latency)

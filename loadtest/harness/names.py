@@ -1,0 +1,61 @@
+"""The names of everything a run can measure, for gates, reports and their readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+FIGURES: Mapping[str, str] = {
+    "first_audio_out": "caller's last audible frame to the first audible assistant audio",
+    "first_model_audio": "model notices the end of speech to its first audio",
+    "greeting": "start of the stream to the first audible assistant audio",
+    "barge_in": "caller starts over the assistant to silence at the caller's ear",
+    "answer_gaps": "silence inside an answer because audio came late",
+    "uplink": "caller frame due to its arrival at the model",
+    "downlink": "model audio sent to its arrival at the caller",
+    "setup": "voice webhook to the start of the stream",
+    "handover": "end of the stream to the call's next step",
+    "generator_late": "how late this generator sent caller frames",
+}
+"""Latencies in milliseconds."""
+
+Base: TypeAlias = Literal["calls", "turns", "answers", "frames"]
+
+COUNTS: Mapping[str, str] = {
+    "calls": "calls placed that came to their end",
+    "calls_failed": "calls in which the bridge failed: no stream, or a stream that broke",
+    "calls_cut": "calls that the generator ended because its time was over",
+    "turns": "times the caller spoke",
+    "unanswered_turns": "times the caller spoke, waited, and heard nothing",
+    "answers": "spells of assistant audio that the caller heard",
+    "unmarked_answers": "spells of assistant audio that no mark followed",
+    "frames": "caller frames sent",
+    "lost_frames": "caller frames that the model never got",
+    "late_frames": "caller frames more than 100 ms under way",
+    "duplicate_frames": "caller frames that the model got more than once",
+    "reordered_frames": "caller frames that the model got after a later one",
+    "lost_audio_ms": "milliseconds of model audio that never reached the caller",
+    "clipped_starts": "answers whose first 20 ms or more the caller never heard",
+    "clipped_ends": "answers whose last 20 ms or more the caller never heard, unasked",
+    "audio_after_end": "calls with assistant audio more than 1 s after the caller cut it short",
+    "notices": "errors and warnings that Twilio would have logged",
+    "streams_refused": "media streams that could not be opened",
+}
+"""Sums over the run."""
+
+SHARE_OF: Mapping[str, Base] = {
+    "calls_failed": "calls",
+    "calls_cut": "calls",
+    "unanswered_turns": "turns",
+    "unmarked_answers": "answers",
+    "lost_frames": "frames",
+    "late_frames": "frames",
+    "duplicate_frames": "frames",
+    "reordered_frames": "frames",
+    "clipped_starts": "answers",
+    "clipped_ends": "answers",
+    "audio_after_end": "calls",
+    "notices": "calls",
+    "streams_refused": "calls",
+}
+"""What ``NAME.share`` is a share of."""

@@ -1,0 +1,118 @@
+"""Result files: written, read back, merged; anything else refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from loadtest.harness.figures import Latency
+from loadtest.harness.gates import judge_all, parse_all
+from loadtest.harness.merging import merge
+from loadtest.harness.result import (
+    Figure,
+    Result,
+    ResultError,
+    Second,
+    SecondFigure,
+    Waterfall,
+    read,
+    sampled,
+    write,
+)
+
+MakeResult: TypeAlias = Callable[..., Result]
+
+
+def test_a_result_is_read_as_it_was_written(make_result: MakeResult, tmp_path: Path) -> None:
+    result = make_result({"greeting": [12.0, 30.5]}, turns=(Waterfall(call="CA1", turn=1),))
+    write(result, tmp_path / "run.json")
+    assert read(tmp_path / "run.json") == result
+    assert json.loads((tmp_path / "run.json").read_text())["schema"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no JSON"),
+        ("[1]", "no result of a load test"),
+        ('{"levels": []}', "no result of a load test"),
+        ('{"schema": 2}', "schema is 2, this version reads schema 1"),
+        ('{"schema": 1}', "version: Field required"),
+    ],
+)
+def test_what_is_no_result_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "other.json"
+    file.write_text(text)
+    with pytest.raises(ResultError, match=message) as caught:
+        read(file)
+    assert str(file) in str(caught.value)
+
+
+def test_a_missing_file_and_a_broken_histogram_are_named(
+    make_result: MakeResult, tmp_path: Path
+) -> None:
+    with pytest.raises(ResultError, match=r"none\.json: No such file"):
+        read(tmp_path / "none.json")
+    broken = make_result({"greeting": [1.0]}).to_json()
+    broken["figures"]["greeting"]["hdr"] = "AAAA"
+    (tmp_path / "broken.json").write_text(json.dumps(broken))
+    with pytest.raises(ResultError, match="not an HdrHistogram"):
+        read(tmp_path / "broken.json")
+
+
+def test_merged_results_hold_all_values_and_sums(make_result: MakeResult) -> None:
+    one = make_result({"greeting": [1.0, 2.0], "uplink": [3.0]}, errors={"lost": 1})
+    two = make_result({"greeting": [9.0]}, counts={"calls": 3, "lost_frames": 0})
+    merged = merge([one, two])
+    assert merged.figures == {
+        "greeting": Figure.of(Latency.of([1.0, 2.0, 9.0])),
+        "uplink": Figure.of(Latency.of([3.0])),
+    }
+    assert merged.counts == {"calls": 5, "turns": 4, "lost_frames": 0}
+    assert (merged.kind, merged.outcomes, merged.errors) == ("merged", {"studio": 4}, {"lost": 1})
+    assert merged.plan == {
+        "target": "ws://127.0.0.1:1/media",
+        "calls": 4,
+        "seed": 1,
+        "generators": 2,
+        "differing": {},
+    }
+
+
+def test_gates_are_judged_anew_on_the_whole(make_result: MakeResult) -> None:
+    gates = parse_all(["greeting.max=5ms"])
+    one, two = (make_result({"greeting": [value]}) for value in (1.0, 9.0))
+    one = one.model_copy(update={"gates": judge_all(gates, one)})
+    assert one.gates_passed
+    assert not merge([one, two]).gates_passed
+
+
+def test_one_late_or_partial_run_marks_the_whole(make_result: MakeResult) -> None:
+    late = make_result(valid=False, invalid_because=("late",), partial=True)
+    merged = merge([make_result(), late])
+    assert (merged.valid, merged.partial) == (False, True)
+    assert merged.invalid_because == ("generator 2: late",)
+
+
+def test_seconds_are_put_together_by_the_clock(make_result: MakeResult) -> None:
+    def second(at_s: float, value_ms: float) -> Second:
+        figures = {"greeting": SecondFigure.of(Latency.of([value_ms]))}
+        return Second(at_s=at_s, calls_up=1, turns=2, errors=0, ended=1, figures=figures)
+
+    early = make_result(series=(second(1.0, 5.0), second(2.0, 6.0)))
+    later = make_result(started_at="2025-03-01T12:00:01+00:00", series=(second(1.0, 7.0),))
+    both = SecondFigure.of(Latency.of([6.0, 7.0]))
+    assert merge([early, later]).series == (
+        second(1.0, 5.0),
+        Second(at_s=2.0, calls_up=2, turns=4, errors=0, ended=2, figures={"greeting": both}),
+    )
+
+
+def test_turns_are_sampled_evenly() -> None:
+    turns = [Waterfall(call="CA", turn=number) for number in range(1000)]
+    assert [turn.turn for turn in sampled(turns)] == list(range(0, 1000, 5))
+    assert sampled(turns[:3]) == tuple(turns[:3])
