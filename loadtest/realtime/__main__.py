@@ -27,6 +27,13 @@ from .server import SimulatedRealtime, SimulatorOptions
 @click.option("--profile", default="typical", show_default=True, type=click.Choice(list(PROFILES)))
 @click.option("--seed", default=0, show_default=True, help="Same seed, same delays and ids.")
 @click.option("--accept-delay-ms", default=0, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--dialect",
+    default="ga",
+    show_default=True,
+    type=click.Choice(["ga", "beta"]),
+    help="beta: clients that send OpenAI-Beta: realtime=v1 are served as the beta did.",
+)
 @click.option("--api-key", "api_keys", multiple=True, help="Let in only these keys.")
 @click.option("--tls-cert", type=click.Path(exists=True, path_type=Path), help="Serve wss.")
 @click.option("--tls-key", type=click.Path(exists=True, path_type=Path))

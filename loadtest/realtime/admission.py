@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from picows import WSUpgradeRequest
 
+from . import beta
 from .refusals import Refusal
 
 PATH = "/v1/realtime"
@@ -39,12 +40,21 @@ def model_of(request: WSUpgradeRequest) -> str:
     return query.get("model", [""])[0]
 
 
+def wants_beta(request: WSUpgradeRequest) -> bool:
+    """Whether the client asks for the wire of the beta."""
+    return beta.HEADER_VALUE in request.headers.get(beta.HEADER, "")
+
+
 def rejection(
-    request: WSUpgradeRequest, api_keys: Collection[str] | None, models: Collection[str]
+    request: WSUpgradeRequest,
+    api_keys: Collection[str] | None,
+    models: Collection[str],
+    *,
+    beta_served: bool = False,
 ) -> Rejection | None:
     """Why this client gets no session. ``api_keys`` None takes any key."""
-    beta = request.headers.get("OpenAI-Beta", "")
-    if "realtime=v1" in beta:
+    in_beta = wants_beta(request)
+    if in_beta and not beta_served:
         message = "The Realtime Beta API is no longer supported. Please use the GA API."
         return Rejection(Refusal("beta_api_shape_disabled", message), 4000)
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -56,7 +66,7 @@ def rejection(
     model = model_of(request)
     if not model:
         return Rejection(Refusal("missing_model", "You must provide a model parameter."), 4000)
-    if model not in models:
+    if model not in models and not (in_beta and model in beta.MODELS):
         message = f"The model `{model}` does not exist or you do not have access to it."
         return Rejection(Refusal("model_not_found", message, "model"), 4000)
     return None

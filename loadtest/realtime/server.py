@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from picows import WSListener, WSUpgradeRequest, ws_create_server
 
 from . import admission
 from .admission import Rejection
+from .beta import BetaDialect
 from .callbook import CallBook, KnownCall
 from .connection import CLOSE_TIMEOUT_S, MAX_MESSAGE_BYTES, Connection
 from .controls import SessionControls
@@ -57,6 +58,9 @@ class SimulatorOptions:
     api_keys: Collection[str] | None = None
     """Keys that are let in; None lets any in."""
     models: Collection[str] = MODELS
+    dialect: Literal["ga", "beta"] = "ga"
+    """``beta`` serves clients that send ``OpenAI-Beta: realtime=v1`` on the wire of the beta, and
+    everybody else as before; ``ga`` refuses them, as the real API does now."""
     strict: bool = False
     """Check appended audio events too against the typed models (control events always are)."""
     keep_events: bool = True
@@ -185,7 +189,10 @@ class SimulatedRealtime:
     def _admit(self, request: WSUpgradeRequest) -> WSListener | None:
         if not admission.is_for_us(request):
             return None
-        rejection = admission.rejection(request, self.options.api_keys, self.options.models)
+        options = self.options
+        rejection = admission.rejection(
+            request, options.api_keys, options.models, beta_served=options.dialect == "beta"
+        )
         index = len(self.sessions)
         scenario = self._scenario(index)
         loop = asyncio.get_running_loop()
@@ -201,7 +208,8 @@ class SimulatedRealtime:
         connection = Connection(
             record, loop.time, lambda made: self._opened(made, rejection), self._closed
         )
-        connection.session = self._session(connection, record, scenario, rng)
+        dialect = BetaDialect() if admission.wants_beta(request) else None
+        connection.session = self._session(connection, record, scenario, rng, dialect)
         if connection.session.stage.faults.refuse_key:
             rejection = rejection or admission.WRONG_KEY
         if rejection is None:
@@ -209,7 +217,12 @@ class SimulatedRealtime:
         return connection
 
     def _session(
-        self, wire: Connection, record: SessionRecord, scenario: Scenario, rng: random.Random
+        self,
+        wire: Connection,
+        record: SessionRecord,
+        scenario: Scenario,
+        rng: random.Random,
+        dialect: BetaDialect | None,
     ) -> RealtimeSession:
         loop = asyncio.get_running_loop()
         faults = self.options.faults
@@ -228,6 +241,7 @@ class SimulatedRealtime:
             conversation=Conversation(f"conv_{rng.getrandbits(84):021x}"),
             script=Script(scenario),
             record=record,
+            dialect=dialect,
         )
         return RealtimeSession(
             stage, self._checked_scenario, self._callbook, strict=self.options.strict

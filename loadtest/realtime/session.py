@@ -139,11 +139,18 @@ class RealtimeSession:
         if stage.record.keep_events:
             stage.record.events_received.append((stage.clock.time(), event))
         try:
-            typed.check_client_event(event)
-            self._handlers[kind](event)
+            checked = self._checked(event)
+            self._handlers[kind](checked)
         except Refusal as refusal:
             self._refuse(refusal, event.get("event_id"))
         stage.record.changed()
+
+    def _checked(self, event: dict[str, Any]) -> dict[str, Any]:
+        """In the GA shape, whatever the client speaks."""
+        if self.stage.dialect is not None and event.get("type") in typed.CLIENT_EVENTS:
+            event = self.stage.dialect.from_client(event)
+        typed.check_client_event(event)
+        return event
 
     def _append(self, event: dict[str, Any]) -> None:
         record = self.stage.record

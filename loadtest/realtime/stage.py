@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import orjson
 
+from .beta import BetaDialect
 from .conversation import Conversation
 from .faults import Cut, FaultPlan
 from .latency import LatencyProfile
@@ -99,13 +100,21 @@ class Stage:
     meter: UsageMeter = field(default_factory=UsageMeter)
     wrong_format: bool = False
     """The caller's audio is not what was configured: answers are noise from here on."""
+    dialect: BetaDialect | None = None
+    """Speaks the beta's wire with this client; without one it is the GA's."""
 
     def new_id(self, prefix: str) -> str:
         return f"{prefix}_{self.rng.getrandbits(84):021x}"
 
     def emit(self, kind: str, **fields: object) -> None:
         """Send one server event."""
-        payload = orjson.dumps({"type": kind, "event_id": self.new_id("event"), **fields})
+        event: Mapping[str, object] = fields
+        if self.dialect is not None:
+            translated = self.dialect.to_client(kind, fields)
+            if translated is None:
+                return
+            kind, event = translated
+        payload = orjson.dumps({"type": kind, "event_id": self.new_id("event"), **event})
         self.wire.send_text(payload)
         record = self.record
         record.sent[kind] += 1

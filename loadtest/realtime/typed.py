@@ -45,9 +45,14 @@ def check_client_event(event: Mapping[str, Any]) -> None:
         raise refusals.missing_parameter("type")
     if kind not in CLIENT_EVENTS:
         raise refusals.invalid_value("type", kind, CLIENT_EVENTS)
-    checked = _without_references(event) if kind == "response.create" else event
+    check(_CLIENT, event)
+
+
+def check(adapter: TypeAdapter[Any], event: Mapping[str, Any]) -> None:
+    """Raise the Refusal for an event that does not fit the types, or has keys beyond them."""
+    checked = _without_references(event) if event.get("type") == "response.create" else event
     try:
-        model = _CLIENT.validate_python(checked, strict=True)
+        model = adapter.validate_python(checked, strict=True)
     except ValidationError as error:
         raise _refusal(error, checked) from None
     unknown = next(_extras(model, ""), None)
