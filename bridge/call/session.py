@@ -68,9 +68,10 @@ class CallSession:
         if self.state.ended:
             return []
         effects = self._react(event, now)
-        if not self.state.ended:
-            self._ask_for_owed_response(effects, now)
-            self._hold.watch(now)
+        if self.state.phase is Phase.ENDED:
+            return [*self._half_said(), *effects]
+        self._ask_for_owed_response(effects, now)
+        self._hold.watch(now)
         return effects
 
     def _react(self, event: Event, now: float) -> list[Effect]:
@@ -86,6 +87,8 @@ class CallSession:
                 return self._caller_stopped(audio_end_ms, now)
             case rt.CallerTranscript():
                 return self._caller_words(event, now)
+            case rt.AssistantTranscriptDelta():
+                return self._next_words(event, now)
             case rt.AssistantTranscript():
                 return self._assistant_words(event, now)
             case rt.AudioDone(item_id=item_id):
@@ -217,6 +220,20 @@ class CallSession:
         self._spoken += f" {text}"
         return [Note("assistant_said", {"item": item_id}, text)]
 
+    def _next_words(self, event: rt.AssistantTranscriptDelta, now: float) -> list[Effect]:
+        state = self.state
+        if not state.voice.is_muted(event.response_id):
+            at_ms = state.since_start_ms(now)
+            state.transcript.next_words("assistant", event.item_id, event.text, at_ms)
+        return []
+
+    def _half_said(self) -> list[Effect]:
+        """Sentences that broke off, told as far as they got: nothing more comes of them."""
+        return [
+            Note("assistant_said", {"item": one.item_id, "whole": False}, one.text or "")
+            for one in self.state.transcript.break_off()
+        ]
+
     def _mark(self, name: str, now: float) -> list[Effect]:
         reference = tw.parse_mark(name)
         if reference is None:
@@ -261,7 +278,7 @@ class CallSession:
         state.usage.add(event.usage)
         state.responses.done(event.response_id)
         state.timers.cancel("stall")
-        effects: list[Effect] = []
+        effects = self._half_said()
         for call in event.tool_calls:
             effects += self._tools.called(call, now)
         state.voice.unmute(event.response_id)
@@ -289,7 +306,7 @@ class CallSession:
     # --- failing and waiting -----------------------------------------------------------------
 
     def _model_gone(self, reason: str, now: float) -> list[Effect]:
-        effects = self._recovery.model_gone(reason, now)
+        effects = [*self._half_said(), *self._recovery.model_gone(reason, now)]
         if self._recovery.running and reason == GONE_SILENTLY:
             self._hold.model_gone(now)
         return effects

@@ -17,6 +17,8 @@ class Utterance:
     at_ms: int
     text: str | None = None
     heard_fraction: float = 1.0
+    whole: bool = False
+    """Nothing more will come of ``text``."""
 
 
 class Transcript:
@@ -32,7 +34,22 @@ class Transcript:
     def words(self, speaker: Speaker, item_id: str, text: str, at_ms: int) -> None:
         """The words of an item arrived, before or after its audio, in whatever order."""
         self.begin(speaker, item_id, at_ms)
-        self._by_item[item_id].text = text.strip()
+        utterance = self._by_item[item_id]
+        utterance.text, utterance.whole = text.strip(), True
+
+    def next_words(self, speaker: Speaker, item_id: str, text: str, at_ms: int) -> None:
+        """Words of an item as they come. Once it is whole, late ones change nothing."""
+        self.begin(speaker, item_id, at_ms)
+        utterance = self._by_item[item_id]
+        if not utterance.whole:
+            utterance.text = f"{utterance.text or ''}{text}"
+
+    def break_off(self) -> list[Utterance]:
+        """No more words will come for what is not whole: those that thereby are all there is."""
+        broken = [u for u in self._by_item.values() if u.text and not u.whole]
+        for utterance in broken:
+            self.words(utterance.speaker, utterance.item_id, utterance.text or "", utterance.at_ms)
+        return broken
 
     def has(self, item_id: str) -> bool:
         """Whether somebody was heard to begin this item."""
@@ -58,9 +75,9 @@ class Transcript:
         An interrupted line ends where it was cut; one that nobody heard is left out.
         """
         return [
-            (u.speaker, heard_words(u.text, u.heard_fraction))
+            (u.speaker, heard_words(words, u.heard_fraction))
             for u in self._by_item.values()
-            if u.text and u.heard_fraction > 0
+            if u.text and (words := u.text.strip()) and u.heard_fraction > 0
         ]
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from bridge.protocol.realtime_messages import (
     AssistantTranscript,
+    AssistantTranscriptDelta,
     AudioDelta,
     AudioDone,
     CallerTranscript,
@@ -76,7 +77,6 @@ UNUSED_EVENTS: Final = frozenset(
         "response.mcp_call.in_progress",
         "response.mcp_call_arguments.delta",
         "response.mcp_call_arguments.done",
-        "response.output_audio_transcript.delta",
         "response.output_item.added",
         "response.output_item.done",  # of an item that is not a function call
         "response.output_text.delta",
@@ -233,6 +233,14 @@ def _assistant_transcript(event: JsonObject) -> AssistantTranscript:
     )
 
 
+def _assistant_transcript_delta(event: JsonObject) -> AssistantTranscriptDelta:
+    return AssistantTranscriptDelta(
+        response_id=text(event, "response_id"),
+        item_id=text(event, "item_id"),
+        text=text(event, "delta"),
+    )
+
+
 _READERS: Final[dict[str, Callable[[JsonObject], ServerEvent]]] = {
     "conversation.item.input_audio_transcription.completed": _caller_transcript,
     "conversation.item.input_audio_transcription.failed": _caller_transcript_failed,
@@ -246,6 +254,7 @@ _READERS: Final[dict[str, Callable[[JsonObject], ServerEvent]]] = {
     "response.done": response_done,
     "response.output_audio.delta": _audio_delta,
     "response.output_audio.done": _audio_done,
+    "response.output_audio_transcript.delta": _assistant_transcript_delta,
     "response.output_audio_transcript.done": _assistant_transcript,
     "response.output_item.done": output_item_done,
     "session.created": _session_created,

@@ -101,6 +101,15 @@ class AssistantTranscript:
 
 
 @dataclass(frozen=True, slots=True)
+class AssistantTranscriptDelta:
+    """The next words of an item. All there is of one whose end never came."""
+
+    response_id: str
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """A finished ``function_call`` item. Act on it only if ``completed``."""
 
@@ -181,6 +190,7 @@ ServerEvent: TypeAlias = (
     | AudioDelta
     | AudioDone
     | AssistantTranscript
+    | AssistantTranscriptDelta
     | ToolCall
     | ResponseDone
     | RateLimitsUpdated

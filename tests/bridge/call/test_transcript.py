@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.call.events import ModelReady
+from bridge.call.events import ModelLegClosed, ModelReady
 from bridge.call.transcript import Transcript, heard_words
 from bridge.protocol import realtime as rt
+from bridge.protocol import twilio_stream as tw
 from tests.bridge.call.conftest import Rehearse
+from tests.bridge.call.rehearsal import Rehearsal
 
 
 def test_lines_keep_the_order_of_the_audio_however_late_the_words_come() -> None:
@@ -103,3 +105,76 @@ def test_words_of_an_interrupted_item_are_kept_as_far_as_they_were_heard(
     call.feed(rt.AssistantTranscript("resp_1", "item_1", "one two three four"))
     call.done(status="cancelled")
     assert call.session.state.transcript.lines() == [("assistant", "one two …")]
+
+
+def say(call: Rehearsal, *words: str, item: str = "item_1", response: str = "resp_1") -> None:
+    for piece in words:
+        call.feed(rt.AssistantTranscriptDelta(response, item, piece))
+
+
+def test_an_interrupted_sentence_leaves_the_words_that_were_heard_though_its_end_never_comes(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call()
+    marks = call.speak(1000)
+    say(call, "one two", " three", " four")
+    call.echo(marks[0])
+    call.feed(rt.SpeechStarted("user_1", 0), after_ms=500)
+    say(call, " five six seven eight")
+    call.done(status="cancelled")
+    assert call.session.state.transcript.lines() == [("assistant", "one two …")]
+    assert [(note.fields, note.words) for note in call.noted("assistant_said")] == [
+        ({"item": "item_1", "whole": False}, "one two three four")
+    ]
+
+
+def test_a_sentence_that_is_whole_is_told_once_and_whole(talking_call: Rehearse) -> None:
+    call = talking_call()
+    call.speak(1000)
+    say(call, "one", " two")
+    call.feed(rt.AssistantTranscript("resp_1", "item_1", "one two three"))
+    say(call, " three")
+    call.done()
+    assert call.session.state.transcript.lines() == [("assistant", "one two three")]
+    assert [note.words for note in call.noted("assistant_said")] == ["one two three"]
+
+
+def test_a_key_in_the_middle_of_a_sentence_takes_its_words_along(talking_call: Rehearse) -> None:
+    call = talking_call()
+    marks = call.speak(1000)
+    say(call, "one two three four")
+    call.echo(marks[0])
+    call.feed(tw.Dtmf("9"), after_ms=500)
+    assert call.session.state.transcript.lines() == [("assistant", "one two …")]
+
+
+def test_a_model_that_is_lost_in_the_middle_of_a_sentence_leaves_its_words(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call()
+    call.speak(1000)
+    say(call, "We open at", " eight")
+    call.feed(ModelLegClosed("model_closed_1011"))
+    assert call.session.state.transcript.lines() == [("assistant", "We open at eight")]
+    assert rt.AddText("assistant", "We open at eight") in call.feed(ModelReady())
+
+
+def test_a_caller_who_hangs_up_in_the_middle_of_a_sentence_leaves_its_words_in_the_record(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call()
+    call.speak(1000)
+    say(call, "We open")
+    call.feed(tw.Stop("CA1"))
+    assert [note.words for note in call.noted("assistant_said")] == ["We open"]
+
+
+def test_words_of_a_silent_response_are_not_gathered(talking_call: Rehearse) -> None:
+    call = talking_call()
+    call.tool("unknown")
+    call.feed(rt.SpeechStarted("user_1", 0))
+    call.feed(rt.ResponseStarted("resp_2", {}))
+    say(call, "Nobody hears this.", item="item_2", response="resp_2")
+    call.done("resp_2", status="cancelled")
+    assert call.session.state.transcript.lines() == []
+    assert call.noted("assistant_said") == []
