@@ -102,7 +102,7 @@ def _task() -> Iterator[str]:
     yield "- An emergency: call route_call at once, even with nothing captured."
     yield (
         "- A question that the facts or a look-up answer: answer it, ask whether there is anything"
-        " else, then call end_call."
+        " else; if not, call end_call without a word, and say goodbye when it has answered ok."
     )
     yield (
         "- The caller wants a person, is upset, or you are still unsure after asking once: say so"
@@ -175,7 +175,8 @@ def _tools(policy: TenantPolicy) -> Iterator[Tool]:
     )
     yield _function(
         "end_call",
-        "The caller's wish is met and the caller needs nothing else. Say goodbye first.",
+        "The caller's wish is met and the caller needs nothing else. Say no goodbye before it: you"
+        " say it once, when end_call has answered ok.",
         {
             "resolution": _string("How the caller was helped, in one sentence."),
             "intent": {"type": "string", "enum": [one.name for one in policy.intents]},

@@ -71,6 +71,15 @@ def test_the_greeting_is_said_once(policy: TenantPolicy) -> None:
     assert "The caller speaks first." in silent
 
 
+def test_the_goodbye_is_said_once_after_the_tool_and_never_before_it(policy: TenantPolicy) -> None:
+    """What is said with the call would be heard, and the closing line behind it."""
+    built = build(policy, greeting_said=True)
+    description = next(one["description"] for one in built.tools if one["name"] == "end_call")
+    assert "Say no goodbye before it" in description
+    assert "say goodbye when it has answered ok" in built.text
+    assert "Say goodbye first" not in f"{built.text} {description}"
+
+
 def test_the_version_follows_the_text_and_the_tools(policy: TenantPolicy) -> None:
     first = build(policy, greeting_said=True)
     assert build(policy, greeting_said=True) == first
