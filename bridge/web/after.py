@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -23,6 +24,9 @@ log = structlog.get_logger("bridge.web")
 FINAL_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 FALLBACK_ROUTE = "fallback"
 NO_DECISION = "no_decision"
+LATE_BY_S = 0.4
+"""A stream that was just lost: Twilio may ask sooner than the decision is written."""
+LOOK_EVERY_S = 0.05
 
 
 class After:
@@ -32,6 +36,7 @@ class After:
         self._today = TodaysFlow(settings)
         self._ledger = ledger
         self._clock = clock
+        self._wait_s = settings.limits.answer_wait_s
 
     async def answer(self, webhook: Webhook, token: str | None) -> str:
         """The TwiML that was decided; without a decision today's flow, which is then the decision.
@@ -47,7 +52,7 @@ class After:
         if decision is None:
             if webhook.field("CallStatus") in FINAL_STATUSES:
                 return nothing()  # nobody is listening, and what happened is not known
-            decision = await self._fall_back(opening)
+            decision = await self._late(opening) or await self._fall_back(opening)
         log.info(
             "after_answered",
             call_sid=opening.call_sid,
@@ -63,6 +68,15 @@ class After:
             if opening is not None and opening.call_sid == webhook.call_sid:
                 return opening
         return await self._ledger.opening(webhook.call_sid)
+
+    async def _late(self, opening: CallOpening) -> StoredDecision | None:
+        """The decision, where whoever holds the call was about to write it."""
+        for _ in range(round(min(LATE_BY_S, self._wait_s / 2) / LOOK_EVERY_S)):
+            await asyncio.sleep(LOOK_EVERY_S)
+            decision = await self._ledger.decision(opening.call_sid, opening.hop)
+            if decision is not None:
+                return decision
+        return None
 
     async def _fall_back(self, opening: CallOpening) -> StoredDecision:
         fallback = StoredDecision(

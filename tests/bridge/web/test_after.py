@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from bridge.store.ledger import StoredDecision
+from bridge.store.memory import MemoryLedger
 from tests.bridge.web.conftest import ACCOUNT, CALL, ENVIRON, FLOW, INCOMING, NOW, ServeSite, Site
 
 TODAY = ENVIRON["FALLBACK_URL"]
@@ -39,6 +42,33 @@ async def test_without_a_decision_todays_flow_is_the_decision_for_good(site: Sit
     late = await site.ledger.record_decision(decision())
     assert (late.route, late.reason) == ("fallback", "no_decision")
     assert (await site.post("/after/token-1", IN_PROGRESS)).redirect == fallback("no_decision")
+
+
+class AskedOnce(MemoryLedger):
+    """Tells when it was first asked for a decision."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: NOW, lambda: "token-1")
+        self.asked = asyncio.Event()
+
+    async def decision(self, call_sid: str, hop: int = 0) -> StoredDecision | None:
+        found = await super().decision(call_sid, hop)
+        self.asked.set()
+        return found
+
+
+async def test_a_decision_that_is_written_while_twilio_asks_is_the_answer(
+    serve: ServeSite,
+) -> None:
+    """A stream that is lost ends the call on both sides at once: who is first must not matter."""
+    ledger = AskedOnce()
+    site = await serve(ledger=ledger)
+    await site.post(f"/voice?flow={FLOW}")
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(site.post("/after/token-1", IN_PROGRESS))
+        await ledger.asked.wait()
+        await ledger.record_decision(decision())
+    assert asking.result().text == decision().twiml
 
 
 async def test_status_callbacks_change_no_answer(site: Site) -> None:
