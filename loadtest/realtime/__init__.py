@@ -21,6 +21,7 @@ from .record import (
 from .scenario import Scenario, ScenarioError
 from .scenario_file import load_scenario, parse_scenario, scenario_names
 from .server import ConnectionCounts, SimulatedRealtime, SimulatorOptions
+from .tap import SessionTap
 from .typed import server_event_problems
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ScenarioError",
     "SessionControls",
     "SessionRecord",
+    "SessionTap",
     "SimulatedRealtime",
     "SimulatorOptions",
     "Spread",

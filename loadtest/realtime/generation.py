@@ -203,6 +203,8 @@ class Generation:
         record.status, record.done_s = status, stage.clock.time()
         error = (details or {}).get("error") or {}
         record.reason = (details or {}).get("reason") or error.get("code")
+        if stage.tap is not None:
+            stage.tap.answered(record)
         stage.emit("response.done", response=self._to_wire(status, details, usage))
         stage.note(
             "response_done",
@@ -232,7 +234,10 @@ class Generation:
         if stage.wrong_format:
             return loud_noise(audio_format, audio_format.duration_ms(len(audio)))
         lead_ms = round(stage.profile.lead_silence.draw_ms(stage.rng))
-        return near_silence(audio_format, lead_ms, stage.rng) + audio
+        audio = near_silence(audio_format, lead_ms, stage.rng) + audio
+        if stage.tap is not None and audio_format is AudioFormat.PCMU:
+            return stage.tap.speaking(audio, self.record)
+        return audio
 
     def _deliver(self, item: Item, say: Say) -> Steps:
         """Deltas in bursts, so that audio comes ``speed`` times faster than it plays."""
@@ -257,6 +262,8 @@ class Generation:
     def _send(self, item: Item, delta: delivery.Delta) -> int:
         """Returns the delta's duration in milliseconds."""
         duration_ms = self._output.add_audio(item, delta)
+        if self._stage.tap is not None:
+            self._stage.tap.spoke(delta.byte_count, self.record)
         now = self._stage.clock.time()
         if self.record.first_audio_s is None:
             self.record.first_audio_s = now

@@ -89,10 +89,19 @@ def assistant_lines() -> LineLibrary:
 
 def near_silence(audio_format: AudioFormat, duration_ms: int, rng: random.Random) -> bytes:
     """The breath before the first word: noise around -70 dBFS, as real output begins with."""
-    pcm = b"".join(
-        rng.randint(-16, 16).to_bytes(2, "little", signed=True) for _ in range(duration_ms * 8)
-    )
-    return audio_format.from_ulaw(pcm16_to_ulaw(pcm))
+    noise = _breath()
+    start = rng.randrange(len(noise))
+    needed = duration_ms * 8
+    pieces = 1 + (start + needed) // len(noise)
+    return audio_format.from_ulaw((noise * pieces)[start : start + needed])
+
+
+@cache
+def _breath() -> bytes:
+    """Two seconds of it in mu-law, made once: every answer of every session begins with some."""
+    rng = random.Random("breath")
+    pcm = b"".join(rng.randint(-16, 16).to_bytes(2, "little", signed=True) for _ in range(16_000))
+    return pcm16_to_ulaw(pcm)
 
 
 @cache

@@ -31,6 +31,7 @@ from .session import RealtimeSession
 from .settings import MODELS, SessionSettings
 from .slow_door import SlowDoor
 from .stage import Stage, Timers
+from .tap import TapMaker
 
 SESSION_TTL_S = 3600.0
 BACKLOG = 4096
@@ -68,6 +69,8 @@ class SimulatorOptions:
     known_calls: Iterable[KnownCall] = ()
     lines: LineLibrary | None = None
     """Instead of the lines that are shipped."""
+    tap: TapMaker | None = None
+    """For load tests: who listens to each session."""
 
 
 @dataclass(slots=True)
@@ -242,6 +245,7 @@ class SimulatedRealtime:
             script=Script(scenario),
             record=record,
             dialect=dialect,
+            tap=None if self.options.tap is None else self.options.tap(record),
         )
         return RealtimeSession(
             stage, self._checked_scenario, self._callbook, strict=self.options.strict

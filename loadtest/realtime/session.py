@@ -164,6 +164,8 @@ class RealtimeSession:
             audio = a2b_base64(encoded, strict_mode=True)
             if self._catching_up or not record.configured:
                 record.unconfigured_ms += self.input_format.duration_ms(len(audio))
+            if self.stage.tap is not None:
+                self.stage.tap.appended(audio)
             self.input.append(audio)
         except Refusal as refusal:
             self._refuse(refusal, event.get("event_id"))
@@ -205,6 +207,8 @@ class RealtimeSession:
         stage.record.configured = True
         stage.emit("session.updated", session=stage.record.configuration)
         stage.note("session_updated")
+        if stage.tap is not None:
+            stage.tap.configured()
         self._catch_up()
 
     def _marked(self, instructions: str | None) -> Scenario | None:

@@ -17,6 +17,7 @@ from .lines import LineLibrary
 from .record import SessionRecord
 from .script import Script
 from .settings import SessionSettings
+from .tap import SessionTap
 from .usage import RateLimits, UsageMeter
 
 
@@ -98,6 +99,7 @@ class Stage:
     record: SessionRecord
     limits: RateLimits = field(default_factory=RateLimits)
     meter: UsageMeter = field(default_factory=UsageMeter)
+    tap: SessionTap | None = None
     wrong_format: bool = False
     """The caller's audio is not what was configured: answers are noise from here on."""
     dialect: BetaDialect | None = None

@@ -42,6 +42,8 @@ class CallerTurns:
         item_id = self._item_id or stage.new_id("item")
         self._item_id = item_id
         stage.note("speech_stopped", audio_end_ms=event.audio_end_ms)
+        if stage.tap is not None:
+            stage.tap.speech_stopped()
         stage.emit(
             "input_audio_buffer.speech_stopped", item_id=item_id, audio_end_ms=event.audio_end_ms
         )
@@ -114,11 +116,13 @@ class CallerTurns:
     def _recognise(self, audio: bytes) -> None:
         """The first turn of a known recording brings that call's own script."""
         stage = self._stage
-        if self._callbook is None or stage.script.turns:
+        if stage.script.turns:
             return
-        if stage.settings.input_format is not AudioFormat.PCMU:
-            return
-        call = self._callbook.find(audio)
+        call = None if stage.tap is None else stage.tap.known_call()
+        if call is None and self._callbook is not None:
+            if stage.settings.input_format is not AudioFormat.PCMU:
+                return
+            call = self._callbook.find(audio)
         if call is not None:
             stage.script.scenario = call.scenario.for_caller(call.turns, call.slots)
             stage.record.scenario = call.scenario.name

@@ -3,6 +3,7 @@
 from loadtest.twilio.audio import Clip, noise_frames
 from loadtest.twilio.call import CallLeg
 from loadtest.twilio.faults import StreamFaults
+from loadtest.twilio.fittings import Carrier, Fittings, Listener, Sink
 from loadtest.twilio.notices import Code, Notice, Severity
 from loadtest.twilio.origins import Origins
 from loadtest.twilio.outcomes import (
@@ -54,17 +55,20 @@ __all__ = [
     "CallScript",
     "Callee",
     "CallerHungUp",
+    "Carrier",
     "Clip",
     "Code",
     "CompletedByRest",
     "Dialled",
     "DocumentError",
     "FellOffTheEnd",
+    "Fittings",
     "FlexTask",
     "HangUp",
     "Hangup",
     "InterruptAfterMs",
     "Lateness",
+    "Listener",
     "Notice",
     "Observer",
     "Origins",
@@ -80,6 +84,7 @@ __all__ = [
     "Severity",
     "Signing",
     "SimulatedTwilio",
+    "Sink",
     "Speak",
     "StayOnLine",
     "Step",

@@ -14,6 +14,7 @@ from loadtest.twilio.connect import connect
 from loadtest.twilio.dial import dial
 from loadtest.twilio.directory import Directory
 from loadtest.twilio.enqueue import enqueue
+from loadtest.twilio.fittings import PLAIN, Fittings
 from loadtest.twilio.journal import Journal
 from loadtest.twilio.leg import (
     Finish,
@@ -56,6 +57,7 @@ class CallLeg(Leg):
         journal: Journal,
         webhooks: Webhooks,
         exchange: Exchange,
+        fittings: Fittings = PLAIN,
     ) -> None:
         settings = exchange.settings
         super().__init__(journal, webhooks, settings, voice_params(sid, settings, script))
@@ -65,7 +67,7 @@ class CallLeg(Leg):
         self.taskrouter = exchange.taskrouter
         self.directory = exchange.directory
         self.recorder = Recorder(journal.timeline.started) if script.record else None
-        self.line = CallLine(journal, self.recorder, script.background)
+        self.line = CallLine(journal, self.recorder, script.background, fittings)
         self.stream: MediaStream | None = None
         self.streams: list[StreamReport] = []
         self.outcomes: list[Outcome] = []

@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from loadtest.twilio.audio import SILENCE, Clip, Frame
 from loadtest.twilio.bell import Bell
+from loadtest.twilio.fittings import PLAIN, Fittings, Sink
 from loadtest.twilio.hearing import Change, Ear, SpellStarted
 from loadtest.twilio.journal import Journal
 from loadtest.twilio.recorder import Recorder
 
 Tap: TypeAlias = Callable[[Frame, float], None]
-
-
-class Sink(Protocol):
-    """The far end of the line while a media stream runs."""
-
-    def send_media(self, payload: bytes) -> None:
-        """One frame, base64."""
 
 
 class CallLine:
@@ -34,10 +28,13 @@ class CallLine:
         journal: Journal,
         recorder: Recorder | None = None,
         background: Sequence[Frame] = (SILENCE,),
+        fittings: Fittings = PLAIN,
     ) -> None:
         self._journal = journal
         self._recorder = recorder
         self._background = background
+        self._carrier = fittings.carrier
+        self._listener = fittings.listener
         self._ticks = 0
         self._clip: Clip | None = None
         self._position = 0
@@ -50,6 +47,11 @@ class CallLine:
         self.turn_over = journal.timeline.started
         self.failure: Exception | None = None
 
+    @property
+    def recorded(self) -> bool:
+        """Whether somebody wants the audio when the call is over."""
+        return self._recorder is not None
+
     # --- the wheel ----------------------------------------------------------------------------
 
     def tick(self, due: float) -> None:
@@ -57,7 +59,10 @@ class CallLine:
         if self._recorder is not None:
             self._recorder.caller_frame(frame.ulaw, due)
         if self.sink is not None:
-            self.sink.send_media(frame.payload)
+            if self._carrier is None:
+                self.sink.send_media(frame.payload)
+            else:
+                self._carrier.carry(frame, self.sink)
         if self.tap is not None:
             self.tap(frame, due)
         if due >= self.ear.next_change_at:
@@ -119,11 +124,15 @@ class CallLine:
 
     def hear(self, ulaw: bytes, start: float) -> None:
         """Assistant audio was queued and will be at the ear from ``start`` on."""
+        if self._listener is not None:
+            self._listener.heard(ulaw, start)
         self.ear.heard(ulaw, start)
         self.bell.ring()
 
     def cut(self, now: float) -> None:
         """Whatever was queued for the ear is gone."""
+        if self._listener is not None:
+            self._listener.cut(now)
         self.tell(self.ear.cut(now))
         self.bell.ring()
 

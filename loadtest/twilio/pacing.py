@@ -19,7 +19,8 @@ SLOT_S = 0.001
 ROUND_S = SLOTS * SLOT_S
 LATE_MS = 10
 MAX_BACKLOG_S = 1.0
-_HISTOGRAM_MS = 1000
+_PER_MS = 10
+_BUCKETS = 1000 * _PER_MS
 
 
 class Ticker(Protocol):
@@ -41,10 +42,12 @@ class Lateness:
 
     frames: int
     late_frames: int
-    p50_ms: int
-    p99_ms: int
+    p50_ms: float
+    p99_ms: float
     max_ms: float
     skipped_frames: int
+    histogram: tuple[int, ...] = ()
+    """Frames by tenths of a millisecond; the last one holds what was later than a second."""
 
     @property
     def late_share(self) -> float:
@@ -61,7 +64,7 @@ class PacingWheel:
         self._epoch = time.monotonic()
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._histogram = [0] * (_HISTOGRAM_MS + 1)
+        self._histogram = [0] * (_BUCKETS + 1)
         self._max_late_s = 0.0
         self._skipped = 0
 
@@ -92,21 +95,22 @@ class PacingWheel:
         """Of every frame so far."""
         return Lateness(
             frames=sum(self._histogram),
-            late_frames=sum(self._histogram[LATE_MS + 1 :]),
+            late_frames=sum(self._histogram[(LATE_MS + 1) * _PER_MS :]),
             p50_ms=self._quantile(0.50),
             p99_ms=self._quantile(0.99),
             max_ms=self._max_late_s * 1000,
             skipped_frames=self._skipped,
+            histogram=tuple(self._histogram),
         )
 
-    def _quantile(self, share: float) -> int:
+    def _quantile(self, share: float) -> float:
         wanted = share * sum(self._histogram)
         seen = 0
-        for late_ms, count in enumerate(self._histogram):
+        for tenths, count in enumerate(self._histogram):
             seen += count
             if seen and seen >= wanted:
-                return late_ms
-        return 0
+                return tenths / _PER_MS
+        return 0.0
 
     def _arm(self) -> None:
         if self._timer is None and self._count:
@@ -159,7 +163,7 @@ class PacingWheel:
             ran += 1
         late_s = time.monotonic() - due
         self._max_late_s = max(self._max_late_s, late_s)
-        self._histogram[min(_HISTOGRAM_MS, max(0, int(late_s * 1000)))] += ran
+        self._histogram[min(_BUCKETS, max(0, int(late_s * 1000 * _PER_MS)))] += ran
 
     def _skip_empty_slots(self) -> None:
         if self._count:

@@ -12,7 +12,9 @@ import aiohttp
 from loadtest.twilio.call import CallLeg, Exchange, run_call
 from loadtest.twilio.directory import Execution, Message
 from loadtest.twilio.faults import RestFaults
+from loadtest.twilio.fittings import PLAIN, Fittings
 from loadtest.twilio.journal import Journal
+from loadtest.twilio.leg import HungUp
 from loadtest.twilio.pacing import Lateness
 from loadtest.twilio.rest import RestCall, RestServer
 from loadtest.twilio.result import CallResult
@@ -66,10 +68,12 @@ class SimulatedTwilio:
         observer: Observer | None = None,
         number: PhoneNumber | None = None,
         repeats: frozenset[str] = frozenset(),
+        fittings: Fittings = PLAIN,
     ) -> CallResult:
         """One inbound call, to its end. Many may run at once; each is bounded by its script.
 
         ``repeats``: purposes of requests that this call sends twice, besides the settings'.
+        ``fittings``: what is on this call's line.
         """
         if self._session is None:
             raise RuntimeError("the simulated Twilio is not running: use it as `async with`")
@@ -86,12 +90,20 @@ class SimulatedTwilio:
             settings.repeated_webhooks | repeats,
         )
         webhooks = Webhooks(self._session, web, journal, exchange.sids)
-        call = CallLeg(sid, script, journal, webhooks, exchange)
+        call = CallLeg(sid, script, journal, webhooks, exchange, fittings)
         exchange.directory.open(call)
         try:
             return await run_call(call, number if number is not None else self.number)
         finally:
             exchange.directory.close(sid)
+
+    def hang_up_all(self, reason: str) -> int:
+        """Every caller leaves now. How many there were."""
+        live = list(self.exchange.directory.live.values())
+        for record in live:
+            if record.leg is not None:
+                record.leg.interrupt(HungUp(reason))
+        return len(live)
 
     async def hang_up_connections(self) -> None:
         """Close the connections that are kept for further webhooks."""

@@ -12,7 +12,7 @@ from loadtest.twilio import wire
 from loadtest.twilio.journal import Journal
 from loadtest.twilio.line import CallLine
 from loadtest.twilio.notices import Code
-from loadtest.twilio.playout import Played, Playout
+from loadtest.twilio.playout import LIMIT_MS, Played, Playout
 from loadtest.twilio.stream_report import StreamReport
 
 
@@ -26,7 +26,7 @@ class Reception:
         self._line = line
         self._journal = journal
         self._send_echo = echo
-        self._playout = Playout()
+        self._playout = Playout(LIMIT_MS, keep_audio=line.recorded)
         self._mark_timer: asyncio.TimerHandle | None = None
         self._closed = False
 
