@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Mapping
 
 from bridge.config import Settings
+from bridge.outward import Outward
 from bridge.rollouts import RolloutStore
 from bridge.store.bookkeeping import Bookkeeping, ProcessMeans
 from bridge.store.ledger import CallOpening, Ledger
@@ -17,7 +18,6 @@ from bridge.store.prices import read_prices
 from bridge.store.recorder import CallRecord
 from bridge.store.rollouts import SqlRollouts
 from bridge.store.stores import Stores, open_stores
-from bridge.store.worker import Perform
 
 TOKEN_BYTES = 24
 
@@ -44,6 +44,12 @@ class Books:
         """The record of a call that the AI does not take."""
         self._keeping.passed_on(opening, reason)
 
+    def reported(
+        self, opening: CallOpening, source: str, status: str, fields: Mapping[str, str]
+    ) -> None:
+        """What Twilio says of a call, or of something that belongs to it."""
+        self._keeping.recorder(opening.tenant).status(opening.call_sid, source, status, fields)
+
     def nudge(self) -> None:
         """Side effects were written just now."""
         self._keeping.nudge()
@@ -59,9 +65,7 @@ class Books:
         await self._stores.close()
 
 
-async def open_books(
-    settings: Settings, tenants: Collection[str], perform: Mapping[str, Perform]
-) -> Books:
+async def open_books(settings: Settings, tenants: Collection[str], outward: Outward) -> Books:
     """Raises ConfigurationError for a database that cannot be used."""
     prices = read_prices(settings.store.prices_file)
     stores = await open_stores(settings.store, tenants, time.time)
@@ -70,6 +74,7 @@ async def open_books(
         clock=time.time,
         rng=random.Random(),  # noqa: S311 - jitter
         make_token=lambda: secrets.token_urlsafe(TOKEN_BYTES),
+        call_status=outward.call_status,
     )
-    keeping = Bookkeeping(stores, settings.store, prices, perform, means)
+    keeping = Bookkeeping(stores, settings.store, prices, outward.perform, means)
     return Books(stores, keeping, means.owner)

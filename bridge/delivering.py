@@ -15,7 +15,7 @@ from dispatch.performers import Effect, Performer, PerformError
 def to_store(effects: Iterable[WantedEffect]) -> tuple[SideEffect, ...]:
     """As the ledger keeps them."""
     return tuple(
-        SideEffect(one.kind, one.payload, one.key, deliver_within_s=one.deliver_within_s)
+        SideEffect(one.kind, one.payload, one.key, one.delay_s, one.deliver_within_s)
         for one in effects
     )
 

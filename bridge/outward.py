@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping
 
 import structlog
@@ -12,12 +13,15 @@ from bridge.config import Settings, TwilioSettings
 from bridge.delivering import deliverers
 from bridge.errors import ConfigurationError
 from bridge.outward_settings import OutwardSettings
+from bridge.paging import Pager
+from bridge.store.ledger import CallEnd
+from bridge.store.reconcile import CallStatus
 from bridge.store.worker import Perform
 from bridge.tenants import Tenants
 from dispatch.lookup_client import LookupClient
 from dispatch.performers import performers
 from dispatch.rest import TwilioRest
-from dispatch.rest_client import RestClient, RestSettings
+from dispatch.rest_client import RestClient, RestError, RestSettings
 from dispatch.routes import CallbackTaskRoute, PageRoute, StudioExecutionRoute
 
 log = structlog.get_logger("bridge.outward")
@@ -44,6 +48,16 @@ class Outward:
         """How side effects are carried out, for the outbox's worker."""
         return deliverers(performers(self.rest, self._mail))
 
+    @property
+    def call_status(self) -> CallStatus | None:
+        """How Twilio is asked what became of a call; None without credentials."""
+        return None if self.rest is None else _CallAsker(self.rest)
+
+    @property
+    def pager(self) -> Pager:
+        """Tells operators what no call's decision tells them."""
+        return Pager(performers(self.rest, self._mail), time.time)
+
     def renew(self, tenants: Tenants) -> None:
         """The tenants are these now. Raises ConfigurationError, and changes nothing then."""
         self._secrets.update(needed_secrets(self._settings, tenants))
@@ -52,6 +66,26 @@ class Outward:
         await self.lookups.close()
         if self._rest is not None:
             await self._rest.close()
+
+
+class _CallAsker:
+    """A call that Twilio does not know will never be reported to have ended: it is ``unknown``."""
+
+    def __init__(self, rest: TwilioRest) -> None:
+        self._rest = rest
+
+    async def __call__(self, call_sid: str) -> CallEnd | None:
+        try:
+            call = await self._rest.fetch_call(call_sid)
+        except RestError as error:
+            log.warning("call_not_asked_about", call_sid=call_sid, error=str(error))
+            return None
+        if call is None:
+            return CallEnd(call_sid, "unknown", time.time())
+        if call.live:
+            return None
+        ended_at = call.ended_at.timestamp() if call.ended_at is not None else time.time()
+        return CallEnd(call_sid, call.status, ended_at, call.duration_s)
 
 
 def needed_secrets(settings: Settings, tenants: Tenants) -> dict[str, SecretStr]:

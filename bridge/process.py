@@ -66,7 +66,7 @@ async def assemble(settings: Settings, observe: Observe | None = None) -> Parts:
     outward = Outward(settings, tenants, random.Random())  # noqa: S311 - jitter
     try:
         names = [tenant.name for tenant in tenants.all]
-        books = await open_books(settings, names, outward.perform)
+        books = await open_books(settings, names, outward)
     except BaseException:
         await outward.close()
         raise
@@ -79,7 +79,9 @@ async def assemble(settings: Settings, observe: Observe | None = None) -> Parts:
         rest=outward.rest,
         effects_written=books.nudge,
     )
-    control = TrafficControl(settings, tenants, books.rollouts, process=books.owner)
+    control = TrafficControl(
+        settings, tenants, books.rollouts, process=books.owner, page=outward.pager
+    )
     services = Services(settler, observe, control.desk, books.keep_record)
     switchboard = Switchboard(settings, tenants, ledger, upgrade_gate(settings), services)
     app = build_app(
@@ -89,8 +91,9 @@ async def assemble(settings: Settings, observe: Observe | None = None) -> Parts:
         clock=time.time,
         effects_written=books.nudge,
         rule=control.desk.rule,
-        passed_on=books.passed_on,
+        records=books,
         more=admin_routes(settings.traffic.admin_token, books.rollouts, time.time, control.refresh),
+        fates=control.desk,
     )
     return Parts(switchboard, app, outward, books, tenants, control)
 

@@ -29,7 +29,7 @@ from dispatch import decision as decisions
 from dispatch import envelope as envelopes
 from dispatch.context import CallContext, Turn
 from dispatch.decision import LAST_RESORT, Decision, decide
-from dispatch.effects import side_effects
+from dispatch.effects import look_backs, side_effects
 from dispatch.envelope import Envelope
 from dispatch.lookup_client import LookupClient
 from dispatch.outcome import CallerLeft, Outcome
@@ -134,7 +134,10 @@ class Settler:
         )
         envelope = replace(envelope, context_url=self._links.url(context.call_sid, now))
         stored = self._stored(decision, envelope, admission)
-        return Settled(decision, envelope, stored, to_store(side_effects(decision, envelope)))
+        wanted = side_effects(decision, envelope)
+        if self._rest is not None:
+            wanted += look_backs(decision, envelope)
+        return Settled(decision, envelope, stored, to_store(wanted))
 
     def _stored(
         self, decision: Decision, envelope: Envelope, admission: Admission

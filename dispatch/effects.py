@@ -27,23 +27,27 @@ from dispatch.routes import (
     VoicemailRoute,
 )
 
-EffectKind: TypeAlias = Literal["callback_task", "studio_execution", "sms", "email"]
+EffectKind: TypeAlias = Literal["callback_task", "studio_execution", "sms", "email", "look_back"]
 
 PAGE_WITHIN_S = 30 * 60.0
 """An alarm that comes later helps nobody."""
 FOLLOW_UP_WITHIN_S = 24 * 3600.0
+LOOK_BACK_AFTER_S = 30.0
+LOOK_BACK_WITHIN_S = 240.0
+"""TaskRouter forgets a Task some minutes after it is completed."""
 _KEY_ROOM = 200
 """Characters of a Task's attributes for ``call_sid`` and ``task_key``, which are always there."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedEffect:
-    """``deliver_within_s``: from now on; after that it is of no use."""
+    """``deliver_within_s``: from now on; after that it is of no use. Not before ``delay_s``."""
 
     kind: EffectKind
     key: str
     payload: Mapping[str, Any]
     deliver_within_s: float
+    delay_s: float = 0.0
 
 
 def side_effects(decision: Decision, envelope: Envelope) -> tuple[WantedEffect, ...]:
@@ -53,6 +57,21 @@ def side_effects(decision: Decision, envelope: Envelope) -> tuple[WantedEffect, 
     if following is not None:
         effects += _of_route(following, envelope)
     return tuple(effects)
+
+
+def look_backs(decision: Decision, envelope: Envelope) -> tuple[WantedEffect, ...]:
+    """What is to be looked at later: did the Task appear that Twilio makes of our TwiML?
+
+    Nothing depends on it but what is known, unlike on the side effects.
+    """
+    route = decision.route
+    if not isinstance(route, FlexRoute) or route.workspace_sid is None:
+        return ()
+    payload = {"call_sid": envelope.call.call_sid, "workspace_sid": route.workspace_sid}
+    name = decision.chosen.name
+    return (
+        WantedEffect("look_back", name, payload, LOOK_BACK_WITHIN_S, delay_s=LOOK_BACK_AFTER_S),
+    )
 
 
 def _of_route(decision: Decision, envelope: Envelope) -> Iterator[WantedEffect]:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dispatch.effects import EffectKind
 from dispatch.mail import Mail, MailError, MailSettings, send_mail
-from dispatch.rest import CallbackTask, FlowExecution, TextMessage, TwilioRest
+from dispatch.rest import CallbackTask, CallTask, FlowExecution, TextMessage, TwilioRest
 from dispatch.rest_client import NotDoneError, RefusedError, RestError
 
 
@@ -53,6 +53,7 @@ def performers(rest: TwilioRest | None, mail: MailSettings | None) -> Mapping[st
         "callback_task": _by_rest(rest, _create_task),
         "studio_execution": _by_rest(rest, _start_execution),
         "sms": _by_rest(rest, _send_sms),
+        "look_back": _by_rest(rest, _look_back),
         "email": _by_mail(mail),
     }
     return {kind: performer for kind, performer in known.items()}  # noqa: C416 - any text is asked
@@ -89,6 +90,7 @@ def _for_good(refused: RefusedError) -> bool:
 _TASK = TypeAdapter(CallbackTask)
 _EXECUTION = TypeAdapter(FlowExecution)
 _MESSAGE = TypeAdapter(TextMessage)
+_CALL_TASK = TypeAdapter(CallTask)
 
 
 async def _create_task(rest: TwilioRest, effect: Effect) -> str:
@@ -104,6 +106,15 @@ async def _start_execution(rest: TwilioRest, effect: Effect) -> str:
 async def _send_sms(rest: TwilioRest, effect: Effect) -> str:
     message = _MESSAGE.validate_python({**effect.payload, "since": effect.created_at})
     return await rest.send_sms(message, in_doubt=effect.in_doubt)
+
+
+async def _look_back(rest: TwilioRest, effect: Effect) -> str:
+    """Asked again until it is given up: then it stands among the dead letters."""
+    sought = _CALL_TASK.validate_python(effect.payload)
+    found = await rest.find_call_task(sought)
+    if found is None:
+        raise PerformError(f"no Task of call {sought.call_sid} has appeared")
+    return found
 
 
 def _by_mail(settings: MailSettings | None) -> Performer:

@@ -52,6 +52,14 @@ class CallbackTask:
 
 
 @dataclass(frozen=True, slots=True)
+class CallTask:
+    """The Task that an ``<Enqueue>`` makes of a call."""
+
+    call_sid: str
+    workspace_sid: str
+
+
+@dataclass(frozen=True, slots=True)
 class FlowExecution:
     """A run of a Studio flow towards ``to``. ``since``: it cannot have begun before."""
 
@@ -111,14 +119,23 @@ class TwilioRest:
 
     async def _find_task(self, task: CallbackTask) -> str | None:
         """A call's Enqueue makes a Task of the same ``call_sid``; the key tells ours apart."""
+        tasks = await self._tasks_of(task.workspace_sid, task.call_sid)
+        return next((sid for sid, key in tasks if key == task.task_key), None)
+
+    async def find_call_task(self, sought: CallTask) -> str | None:
+        """The SID of the live call's own Task, not of one that we made; None: there is none."""
+        tasks = await self._tasks_of(sought.workspace_sid, sought.call_sid)
+        return next((sid for sid, key in tasks if key is None), None)
+
+    async def _tasks_of(self, workspace_sid: str, call_sid: str) -> list[tuple[str, object]]:
+        """SID and ``task_key`` of each."""
         tasks = await self._rest.call(
             "list_tasks",
-            lambda client: client.taskrouter.v1.workspaces(task.workspace_sid).tasks.list_async(
-                evaluate_task_attributes=f'call_sid=="{task.call_sid}"', limit=LOOKED_THROUGH
+            lambda client: client.taskrouter.v1.workspaces(workspace_sid).tasks.list_async(
+                evaluate_task_attributes=f'call_sid=="{call_sid}"', limit=LOOKED_THROUGH
             ),
         )
-        found = (one for one in tasks if _attribute(one.attributes, "task_key") == task.task_key)
-        return next((str(one.sid) for one in found), None)
+        return [(str(one.sid), _attribute(one.attributes, "task_key")) for one in tasks]
 
     async def start_execution(self, wanted: FlowExecution, *, in_doubt: bool = False) -> str:
         """The execution's SID. NotDoneError while the contact is in another run of the flow."""

@@ -162,7 +162,9 @@ def _greetings(model: SimulatedRealtime | None, options: Options, scratch: Path)
 def _twilio(port: int, seed: int) -> SimulatedTwilio:
     local = Origins({PUBLIC_URL: f"http://127.0.0.1:{port}"})
     settings = TwilioSettings(ACCOUNT_SID, secrets.token_hex(16), origins=local)
-    number = PhoneNumber(f"{PUBLIC_URL}/voice?flow={FLOW_SID}")
+    number = PhoneNumber(
+        f"{PUBLIC_URL}/voice?flow={FLOW_SID}", status_callback=f"{PUBLIC_URL}/status"
+    )
     return SimulatedTwilio(settings, number, random.Random(seed))  # noqa: S311 - made-up SIDs
 
 

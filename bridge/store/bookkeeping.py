@@ -1,5 +1,6 @@
 """Everything of the store that a serving process runs: one ledger in front, and behind each
-database its recorder, its delivery of side effects and its daily purge.
+database its recorder, its delivery of side effects, its daily purge, and the search for calls
+whose end nobody reported.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from bridge.store.ledger import CallOpening, Ledger
 from bridge.store.outbox import Outbox
 from bridge.store.prices import Prices
 from bridge.store.privacy import DailyPurge
+from bridge.store.reconcile import CallStatus, Reconciler
 from bridge.store.recorder import CallRecord, CallRecorder
 from bridge.store.settings import StoreSettings
 from bridge.store.sql_ledger import SqlLedger
@@ -28,6 +30,8 @@ class ProcessMeans:
     clock: Callable[[], float]
     rng: random.Random
     make_token: Callable[[], str]
+    call_status: CallStatus | None = None
+    """None: nobody can be asked how calls ended."""
 
 
 class Bookkeeping:
@@ -69,6 +73,10 @@ class Bookkeeping:
         self._purges = [
             DailyPurge(store, settings.retention_days_of, clock) for store in stores.all
         ]
+        asked = means.call_status
+        self._reconcilers = (
+            [Reconciler(store, self.ledger, asked, clock) for store in stores.all] if asked else []
+        )
         self._stop = asyncio.Event()
 
     def recorder(self, tenant: str) -> CallRecorder:
@@ -96,6 +104,8 @@ class Bookkeeping:
                 tasks.create_task(worker.run(), name="outbox")
             for purge in self._purges:
                 tasks.create_task(purge.run(self._stop), name="purge")
+            for reconciler in self._reconcilers:
+                tasks.create_task(reconciler.run(self._stop), name="reconciler")
 
     def stop(self) -> None:
         self._stop.set()

@@ -124,7 +124,7 @@ class CallEnd:
 
     call_sid: str
     status: str
-    """completed, busy, failed, no-answer or canceled."""
+    """completed, busy, failed, no-answer or canceled; unknown where Twilio knows no such call."""
     ended_at: float
     duration_s: int | None = None
 

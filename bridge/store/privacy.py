@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
+from bridge.store.chores import again_and_again, claim
 from bridge.store.cipher import ENCRYPTED, DataCipher
-from bridge.store.dialect import insert_new
-from bridge.store.ledger import LedgerUnavailableError
 from bridge.store.reading import READ_WITHIN_S
 from bridge.store.store import Store
 from bridge.store.tables import (
@@ -91,35 +89,17 @@ class DailyPurge:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``. A database in trouble is asked again at the next look."""
-        while not stop.is_set():
-            with contextlib.suppress(LedgerUnavailableError):
-                await self.purge_if_due()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
-                    await stop.wait()
+        await again_and_again(self.purge_if_due, LOOK_EVERY_S, stop)
 
     async def purge_if_due(self) -> int | None:
         """How many calls were deleted; None if it is too early, or another process is at it."""
         now = self._clock()
-        if not await self._store.database.write(lambda connection: _claim(connection, now)):
+        due = await self._store.database.write(lambda c: claim(c, PURGED_AT, now, DAY_S))
+        if not due:
             return None
         deleted = await purge(self._store, self._retention_days_of, now)
         log.info("calls_purged", count=deleted)
         return deleted
-
-
-def _claim(connection: Connection, now: float) -> bool:
-    """Whether it is ours to purge today."""
-    first = insert_new(connection, facts)
-    if connection.execute(first, {"name": PURGED_AT, "value": str(now)}).rowcount:
-        return True
-    here = facts.c.name == PURGED_AT
-    last = connection.scalar(select(facts.c.value).where(here).with_for_update())
-    if last is None or float(last) > now - DAY_S:
-        return False
-    connection.execute(update(facts).where(here).values(value=str(now)))
-    return True
 
 
 async def _delete_calls(store: Store, which: ColumnElement[bool]) -> int:

@@ -16,17 +16,22 @@ from bridge.config import Settings
 from bridge.store.ledger import Ledger
 from bridge.web.after import After
 from bridge.web.context import ContextLookup
+from bridge.web.fates import UNHEARD, Fates
 from bridge.web.handover import Handover, Place
+from bridge.web.records import NoRecords, Records
 from bridge.web.status import Status
 from bridge.web.switchboard import Switchboard
 from bridge.web.today import TodaysFlow
-from bridge.web.voice import PassedOn, Rule, Voice, everybody, no_record
+from bridge.web.voice import Rule, Voice, everybody
 from bridge.web.webhook import Reception, RejectedError, Webhook, flow_in
 from dispatch.twiml import hang_up
 
 log = structlog.get_logger("bridge.web")
 
 DEFAULT_TENANT = "default"
+LEAVING = "draining"
+"""Nothing else turns readiness off: a full process still answers ``/after``, and new calls with
+today's flow. Were all of them taken out for being full, nobody would answer Twilio at all."""
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 Handler: TypeAlias = Callable[[Request, Webhook], Awaitable[Response]]
@@ -48,21 +53,23 @@ def build_app(
     tenant_of: Callable[[str], str | None] = one_tenant,
     effects_written: Callable[[], None] = lambda: None,
     rule: Rule | None = None,
-    passed_on: PassedOn = no_record,
+    records: Records | None = None,
     more: Sequence[BaseRoute] = (),
+    fates: Fates = UNHEARD,
 ) -> Starlette:
     """``clock`` gives Unix seconds, ``tenant_of`` the tenant of a called number if it has one.
 
     ``rule`` says which calls the AI takes, without one all that can be; ``passed_on`` keeps the
-    others; ``more`` are pages beside these.
+    others; ``more`` are pages beside these; ``fates`` hears what became of the AI's calls.
 
     ``effects_written`` is called when side effects wait to be delivered.
     ``app.state.last_webhook_at`` is when Twilio was last heard of, 0.0 before that.
     """
     rule = rule or everybody(tenant_of)
-    voice = Voice(settings, ledger, switchboard, clock, rule, passed_on)
-    after = After(settings, ledger, clock)
-    status = Status(ledger, clock)
+    records = records or NoRecords()
+    voice = Voice(settings, ledger, switchboard, clock, rule, records)
+    after = After(settings, ledger, clock, fates)
+    status = Status(ledger, clock, records)
     context = ContextLookup(settings, ledger, clock)
     edge = Edge(settings, clock)
 
@@ -81,8 +88,9 @@ def build_app(
 
     async def readyz(_request: Request) -> Response:
         reasons = switchboard.not_ready()
-        body = {"ready": not reasons, "reasons": reasons, "live_calls": switchboard.live_calls}
-        return JSONResponse(body, status_code=503 if reasons else 200)
+        ready = LEAVING not in reasons
+        body = {"ready": ready, "reasons": reasons, "live_calls": switchboard.live_calls}
+        return JSONResponse(body, status_code=200 if ready else 503)
 
     app = Starlette(
         routes=[
@@ -90,7 +98,7 @@ def build_app(
             Route("/after", edge.guard(answer_after), methods=["POST"]),
             Route("/after/{token}", edge.guard(answer_after), methods=["POST"]),
             Route("/status", edge.guard(take_status), methods=["POST"]),
-            *handover_routes(edge, Handover(settings, ledger, clock, effects_written)),
+            *handover_routes(edge, Handover(settings, ledger, clock, effects_written, fates)),
             Route("/context/{call_sid}", context.answer, methods=["GET"]),
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),

@@ -19,6 +19,7 @@ from bridge.callbacks import callback_urls
 from bridge.config import Settings
 from bridge.delivering import to_store
 from bridge.errors import TriageBridgeError
+from bridge.outward import rest_settings
 from bridge.store.ledger import (
     HandoverReport,
     Ledger,
@@ -27,13 +28,14 @@ from bridge.store.ledger import (
 )
 from bridge.web.after import FINAL_STATUSES
 from bridge.web.documents import nothing
+from bridge.web.fates import UNHEARD, Fates
 from bridge.web.today import TodaysFlow
 from bridge.web.webhook import RejectedError, Webhook
 from dispatch import decision as decisions
 from dispatch import envelope as envelopes
 from dispatch import results, twiml
 from dispatch.decision import Decision, next_on_failure
-from dispatch.effects import side_effects
+from dispatch.effects import look_backs, side_effects
 from dispatch.envelope import Envelope
 from dispatch.routes import DialRoute, PageRoute, VoicemailRoute
 
@@ -86,12 +88,15 @@ class Handover:
         ledger: Ledger,
         clock: Callable[[], float],
         effects_written: Callable[[], None],
+        fates: Fates = UNHEARD,
     ) -> None:
         self._origin = settings.web.origin
+        self._by_rest = rest_settings(settings.twilio, settings.outward) is not None
         self._today = TodaysFlow(settings)
         self._ledger = ledger
         self._clock = clock
         self._effects_written = effects_written
+        self._fates = fates
 
     # --- the document of a route is over -------------------------------------------------------
 
@@ -136,8 +141,12 @@ class Handover:
 
     async def _next_route(self, standing: Standing, what: str) -> str:
         following = next_on_failure(standing.decision, what)
+        if what not in results.NOBODY_THERE:
+            self._fates.route_failed(standing.envelope.call.tenant)
         report = self._failed(standing, what, following)
         effects = side_effects(following, standing.envelope)
+        if self._by_rest:
+            effects += look_backs(following, standing.envelope)
         try:
             stands = await self._ledger.report(report, to_store(effects))
         except TriageBridgeError as error:

@@ -13,6 +13,7 @@ from bridge.store.ledger import CallOpening, Ledger
 from bridge.traffic.desk import Ruling
 from bridge.traffic.rollout import Arrival
 from bridge.web.documents import StreamUrls, connect_stream
+from bridge.web.records import Records
 from bridge.web.signatures import MEDIA_PATH
 from bridge.web.switchboard import Switchboard
 from bridge.web.today import Origins, TodaysFlow
@@ -22,8 +23,6 @@ log = structlog.get_logger("bridge.web")
 
 Rule: TypeAlias = Callable[[Arrival, str | None], Ruling]
 """Which side a call is on, given why this process can take none, if so. Does not wait."""
-PassedOn: TypeAlias = Callable[[CallOpening, str], None]
-"""Keep a record of a call that the AI does not take, and why. Does not wait."""
 
 
 def everybody(tenant_of: Callable[[str], str | None]) -> Rule:
@@ -40,10 +39,6 @@ def everybody(tenant_of: Callable[[str], str | None]) -> Rule:
     return rule
 
 
-def no_record(_opening: CallOpening, _reason: str) -> None:
-    """For installations that keep none."""
-
-
 class Voice:
     """``clock`` gives Unix seconds."""
 
@@ -54,7 +49,7 @@ class Voice:
         switchboard: Switchboard,
         clock: Callable[[], float],
         rule: Rule,
-        passed_on: PassedOn = no_record,
+        records: Records,
     ) -> None:
         self._limits = settings.limits
         self._origin = settings.web.origin
@@ -63,7 +58,7 @@ class Voice:
         self._switchboard = switchboard
         self._clock = clock
         self._rule = rule
-        self._passed_on = passed_on
+        self._records = records
 
     async def answer(self, webhook: Webhook) -> str:
         """The TwiML of the call."""
@@ -72,7 +67,7 @@ class Voice:
         ruling = self._ruling(webhook, now)
         opening = self._opening(webhook, origins, ruling, now)
         if ruling.side == "today":
-            self._passed_on(opening, ruling.reason)
+            self._records.passed_on(opening, ruling.reason)
             return self._pass_on(opening, origins, ruling.reason)
         opening = await self._ledger.open_call(opening, webhook.idempotency_key)
         if opening.hop >= self._limits.max_hops:

@@ -9,7 +9,7 @@ import pytest
 
 from dispatch.chain import NamedRoute
 from dispatch.context import CallContext
-from dispatch.effects import WantedEffect, side_effects
+from dispatch.effects import WantedEffect, look_backs, side_effects
 from dispatch.mail import MailSettings
 from dispatch.performers import Effect, PerformError, performers
 from dispatch.policy import TenantPolicy
@@ -167,3 +167,25 @@ async def test_a_mail_server_that_is_not_there_is_tried_again(effects: Effects) 
     with pytest.raises(PerformError, match="did not answer") as error:
         await performers(None, settings)["email"](attempt(email))
     assert (error.value.for_good, error.value.in_doubt) == (False, False)
+
+
+async def test_the_task_of_a_live_call_is_found_and_its_absence_is_no_success(
+    policy: TenantPolicy, call: Callable[..., CallContext]
+) -> None:
+    decision, envelope = decided(policy, call(turns=SAID))
+    (wanted,) = look_backs(decision, envelope)
+    made_by_us = side_effects(
+        replace(decision, chosen=NamedRoute("call_back", policy.routes["call_back"])), envelope
+    )
+    async with twilio() as simulated, rest_of(simulated.rest_url) as rest:
+        perform = performers(rest, None)
+        await perform["callback_task"](attempt(made_by_us[0]))
+        with pytest.raises(PerformError, match="no Task of call CA") as told:
+            await perform["look_back"](attempt(wanted))
+        assert not told.value.for_good
+        router = simulated.exchange.taskrouter
+        task = router.create(
+            workflow_sid="WW" + "0" * 32,
+            attributes={"call_sid": envelope.call.call_sid},
+        )
+        assert await perform["look_back"](attempt(wanted)) == task.sid

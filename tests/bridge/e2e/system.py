@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bridge.books import Books
 from bridge.call.effects import Note
 from bridge.config import Settings
 from bridge.legs.runner import Services
@@ -28,6 +29,7 @@ from bridge.store.ledger import HandoverReport, Ledger, StoredDecision
 from bridge.store.outbox import Outbox, OutboxEntry
 from bridge.store.prices import read_prices
 from bridge.store.settings import StoreSettings
+from bridge.store.store import Store
 from bridge.store.stores import Stores, open_stores
 from bridge.store.worker import WorkerPace
 from bridge.tenants import tenants_of
@@ -135,6 +137,9 @@ class System:
     realtime: SimulatedRealtime
     settings: Settings
     ledger: Ledger
+    store: Store
+    books: Bookkeeping
+    outward: Outward
     outbox: Outbox
     mailbox: Mailbox
     database: Path
@@ -321,7 +326,18 @@ async def _serving(
     twilio, realtime, mailbox = others
     outbox = Outbox(stores.default, time.time)
     database = Path(stores.default.database.url.database or "")
-    system = System(twilio, realtime, settings, books.ledger, outbox, mailbox, database)
+    system = System(
+        twilio,
+        realtime,
+        settings,
+        books.ledger,
+        stores.default,
+        books,
+        outward,
+        outbox,
+        mailbox,
+        database,
+    )
     settler = Settler(
         settings,
         books.ledger,
@@ -343,6 +359,7 @@ async def _serving(
         clock=time.time,
         tenant_of=lambda _number: "acme",
         effects_written=books.nudge,
+        records=Books(stores, books, "test"),
     )
     server = HttpServer(app, sock, switchboard.ws_protocol)
     async with asyncio.TaskGroup() as tasks:

@@ -21,7 +21,7 @@ from bridge.store.address import database_url
 from bridge.store.ledger import CallOpening, Ledger, StoredDecision
 from bridge.store.memory import MemoryLedger
 from bridge.store.sql_ledger import SqlLedger
-from bridge.store.store import Store, open_store
+from bridge.store.store import NUMBER_KEY, Store, open_store
 from bridge.store.stores import Stores, TenantLedgers
 from bridge.store.tables import data_keys, facts, metadata
 from tests import postgres_server
@@ -161,6 +161,7 @@ def empty(connection: Connection) -> None:
     for table in reversed(metadata.sorted_tables):
         if table not in (facts, data_keys):
             connection.execute(delete(table))
+    connection.execute(delete(facts).where(facts.c.name != NUMBER_KEY))
 
 
 # --- ledgers ----------------------------------------------------------------------------------

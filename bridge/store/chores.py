@@ -1,0 +1,38 @@
+"""What one of however many processes does now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import Connection, select, update
+
+from bridge.store.dialect import insert_new
+from bridge.store.ledger import LedgerUnavailableError
+from bridge.store.tables import facts
+
+
+def claim(connection: Connection, chore: str, now: float, every_s: float) -> bool:
+    """Whether it is due, and ours to do; then nobody else's before ``every_s`` have passed."""
+    first = insert_new(connection, facts)
+    if connection.execute(first, {"name": chore, "value": str(now)}).rowcount:
+        return True
+    here = facts.c.name == chore
+    last = connection.scalar(select(facts.c.value).where(here).with_for_update())
+    if last is None or float(last) > now - every_s:
+        return False
+    connection.execute(update(facts).where(here).values(value=str(now)))
+    return True
+
+
+async def again_and_again(
+    work: Callable[[], Awaitable[object]], look_every_s: float, stop: asyncio.Event
+) -> None:
+    """Until ``stop``. A database in trouble is asked again at the next look."""
+    while not stop.is_set():
+        with contextlib.suppress(LedgerUnavailableError):
+            await work()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(look_every_s):
+                await stop.wait()
