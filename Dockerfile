@@ -9,6 +9,7 @@ COPY bridge ./bridge
 COPY codecs ./codecs
 COPY dispatch ./dispatch
 COPY loadtest ./loadtest
+COPY examples ./examples
 # The build backend is part of the development lock and is not needed at run time.
 COPY requirements-dev.lock ./
 RUN python -m venv /build \
@@ -22,6 +23,8 @@ COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
 USER bridge
 WORKDIR /var/lib/triage-bridge
+# The SQLite file and the spoken lines.
+VOLUME /var/lib/triage-bridge
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD \

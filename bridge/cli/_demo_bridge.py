@@ -15,13 +15,17 @@ from bridge.legs.runner import Observer
 from bridge.lines import LineCache
 from bridge.process import StopRequests, assemble, serve
 from bridge.tenants import Tenants
+from loadtest import demo
 from loadtest.demo.voice import spoken
 from loadtest.twilio import SimulatedTwilio
 
 PUBLIC_URL = "https://bridge.example"
 FLOW_SID = "FW00000000000000000000000000000001"
 """The Studio flow that sends the calls; the triage file names it."""
-TRIAGE_FILE = Path(__file__).parents[2] / "examples" / "acme-plumbing.toml"
+_NAME = "acme-plumbing.toml"
+_PACKAGED = Path(demo.__file__).parent / _NAME
+"""In an installed package; a checkout has it among its examples."""
+TRIAGE_FILE = _PACKAGED if _PACKAGED.is_file() else Path(__file__).parents[2] / "examples" / _NAME
 NEVER_MAILED = {"SMTP_URL": "smtp://127.0.0.1:9", "SMTP_FROM": "triage@bridge.example"}
 """The triage file has a route that writes e-mail; no call of the demo takes it."""
 OPERATORS_OWN = ("OPENAI_API_KEY", "REALTIME_URL")
@@ -39,8 +43,7 @@ def demo_settings(
     Raises ConfigurationError.
     """
     if not TRIAGE_FILE.is_file():
-        name = "/".join(TRIAGE_FILE.parts[-2:])
-        raise ConfigurationError([f"{name} is not beside this program: run the demo in a checkout"])
+        raise ConfigurationError([f"{_NAME} is missing, which the demo plays by"])
     settings = {
         "TWILIO_ACCOUNT_SID": twilio.settings.account_sid,
         "TWILIO_AUTH_TOKEN": twilio.settings.auth_token,

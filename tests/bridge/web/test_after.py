@@ -51,7 +51,7 @@ class AskedOnce(MemoryLedger):
         super().__init__(lambda: NOW, lambda: "token-1")
         self.asked = asyncio.Event()
 
-    async def decision(self, call_sid: str, hop: int = 0) -> StoredDecision | None:
+    async def decision(self, call_sid: str, hop: int | None = None) -> StoredDecision | None:
         found = await super().decision(call_sid, hop)
         self.asked.set()
         return found
