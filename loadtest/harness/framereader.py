@@ -1,0 +1,80 @@
+"""Finds marked frames in a stream of mu-law, however it was cut into messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from loadtest.harness import watermark
+from loadtest.harness.watermark import MARK_BYTES
+from loadtest.twilio.wire import FRAME_BYTES
+
+Known: TypeAlias = Callable[[int, int], bool]
+"""Whether this stream may have had this frame by now."""
+GIVE_UP_BYTES = 60 * 8000
+"""A minute without a single mark: this audio was made anew on its way, and is not looked at."""
+
+
+class FrameReader:
+    """One direction of one call or session. ``found`` is told stream, frame and offset.
+
+    The offset is that of the frame's first byte in the piece handed in; it is negative where the
+    frame began in an earlier one. A frame counts when its last byte has come.
+    """
+
+    def __init__(self, key: int, known: Known, found: Callable[[int, int, int], None]) -> None:
+        self._key = key
+        self._known = known
+        self._found = found
+        self._rest = b""
+        self._lost = False
+        """Not on a frame's first byte, as far as we know."""
+        self._unread_bytes = 0
+        self.frames = 0
+
+    @property
+    def unreadable(self) -> bool:
+        """Enough audio came, and none of it was marked."""
+        return not self.frames and self._unread_bytes >= GIVE_UP_BYTES
+
+    def forget(self) -> None:
+        """What comes next does not continue what came."""
+        self._rest = b""
+
+    def read(self, ulaw: bytes) -> None:
+        if not self._rest and len(ulaw) == FRAME_BYTES:
+            mark = watermark.read(self._key, ulaw)
+            if mark is not None and self._known(*mark):
+                self._lost = False
+                self.frames += 1
+                self._found(*mark, 0)
+                return
+        if not self.unreadable:
+            self._read(ulaw)
+
+    def _read(self, ulaw: bytes) -> None:
+        audio, start = self._rest + ulaw, -len(self._rest)
+        offset = 0
+        while len(audio) - offset >= FRAME_BYTES:
+            mark = watermark.read(self._key, audio[offset : offset + MARK_BYTES])
+            if mark is None or not self._known(*mark):
+                place = self._next(audio, offset)
+                if place is None:
+                    offset = len(audio) - FRAME_BYTES + 1
+                    break
+                offset = place
+                continue
+            self.frames += 1
+            self._found(*mark, start + offset)
+            offset += FRAME_BYTES
+        self._rest = audio[offset:]
+
+    def _next(self, audio: bytes, offset: int) -> int | None:
+        """The next place with a whole frame that is known."""
+        rest = audio[offset:]
+        for place, stream, frame in watermark.find(self._key, rest):
+            if len(rest) - place >= FRAME_BYTES and self._known(stream, frame):
+                self._unread_bytes += place
+                return offset + place
+        self._unread_bytes += len(rest)
+        return None
