@@ -73,7 +73,8 @@ def _curve(latency: Latency, highest: float) -> list[tuple[float, float | None]]
     wanted = 100 * (1 - 10 ** -np.linspace(0, most_nines, _CURVE_POINTS))
     upto: NDArray[np.float64] = 100 * np.cumsum(counts) / latency.count
     indexes = np.minimum(np.searchsorted(upto, wanted - 1e-9), len(values) - 1)
-    return [(float(p), float(values[i])) for p, i in zip(wanted, indexes, strict=True)]
+    curve = [(float(p), float(values[i])) for p, i in zip(wanted, indexes, strict=True)]
+    return [*curve, (highest, latency.max_ms)]
 
 
 def _limit(gate: Judged, x: scales.Scale) -> Curve:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from xml.etree.ElementTree import Element
 
 from loadtest.harness.names import COUNTS, FIGURES, SHARE_OF
@@ -102,12 +103,12 @@ def _p95(second: Second, name: str) -> str:
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Child]]) -> Element:
     """In a box that scrolls by itself where the screen is narrow."""
-    made = el(
-        "table",
-        el("caption", title),
-        el("thead", listed("tr", (el("th", name, scope="col") for name in columns))),
-        listed("tbody", (listed("tr", cells) for cells in rows)),
+    body = listed("tbody", (listed("tr", cells) for cells in rows))
+    looks = [cell.get("class") for cell in body[0]] if len(body) else []
+    heads = (
+        el("th", name, scope="col", class_=look) for name, look in zip_longest(columns, looks)
     )
+    made = el("table", el("caption", title), el("thead", listed("tr", heads)), body)
     return el("div", made, class_="scrolls", tabindex="0", role="region", aria_label=title)
 
 
