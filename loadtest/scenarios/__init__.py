@@ -4,6 +4,24 @@ The files beside this module come with the package; ``load`` reads any other. Un
 errors.
 """
 
-from loadtest.scenarios.reading import Scenario, ScenarioError, load, packaged, packaged_names
+from loadtest.scenarios.line import LineConditions, LineError, parse_conditions
+from loadtest.scenarios.reading import (
+    Scenario,
+    ScenarioError,
+    load,
+    packaged,
+    packaged_names,
+    with_noise,
+)
 
-__all__ = ["Scenario", "ScenarioError", "load", "packaged", "packaged_names"]
+__all__ = [
+    "LineConditions",
+    "LineError",
+    "Scenario",
+    "ScenarioError",
+    "load",
+    "packaged",
+    "packaged_names",
+    "parse_conditions",
+    "with_noise",
+]

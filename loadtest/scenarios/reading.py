@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 import audiocodecs
 from loadtest.corpus import Corpus, CorpusError
+from loadtest.recordings import caller_clip
+from loadtest.scenarios.line import PERFECT, LineConditions, background, noisy_clip
 from loadtest.twilio import script
 from loadtest.twilio.audio import SILENCE, Clip, noise_frames
 from loadtest.twilio.people import Agent, Callee, DialStatus, QueueRefusal
@@ -116,6 +118,17 @@ class CalleeModel(_Model):
     talks_ms: int = 0
 
 
+class LineModel(_Model):
+    """The caller's telephone line; see ``LineConditions``."""
+
+    snr_db: float | None = Field(default=None, ge=-20, le=60)
+    loss_percent: float = Field(default=0.0, ge=0, le=90)
+    loss_run: float = Field(default=1.0, ge=1, le=50)
+    jitter_ms: float = Field(default=0.0, ge=0, le=2000)
+    burst_ms: float = Field(default=0.0, ge=0, le=5000)
+    burst_every_ms: float = Field(default=5000.0, ge=100, le=600_000)
+
+
 class ScenarioModel(_Model):
     """One file."""
 
@@ -125,6 +138,9 @@ class ScenarioModel(_Model):
     to_number: str = Field(default="+14155550100", alias="to")
     max_call_ms: int = Field(default=120_000, gt=0)
     noise_dbfs: float | None = Field(default=None, le=0)
+    line: LineModel = LineModel()
+    model: str | None = None
+    """Script of the simulated model for this caller; by ``expect.intent`` where it is left out."""
     agent: AgentModel = AgentModel()
     callees: dict[str, CalleeModel] = {}
     expect: dict[str, Any] = {}
@@ -139,6 +155,22 @@ class Scenario:
     description: str
     script: script.CallScript
     expect: Mapping[str, Any]
+    line: LineConditions = PERFECT
+    model: str | None = None
+    notes: tuple[str, ...] = ()
+    """What had to be done to recordings before they could be used."""
+
+
+def with_noise(scenario: Scenario, snr_db: float) -> Scenario:
+    """The same caller on a line with so much noise."""
+    steps = scenario.script.steps
+    clips = [step.clip for step in steps if isinstance(step, script.Speak)]
+    noisy = tuple(
+        script.Speak(noisy_clip(step.clip, snr_db)) if isinstance(step, script.Speak) else step
+        for step in steps
+    )
+    changed = replace(scenario.script, steps=noisy, background=background(clips, snr_db))
+    return replace(scenario, script=changed)
 
 
 def load(path: Path, corpus: Corpus | None = None) -> Scenario:
@@ -179,7 +211,10 @@ def _scenario(model: ScenarioModel, folder: Path, corpus: Corpus) -> Scenario:
         callees={number: Callee(**who.model_dump()) for number, who in model.callees.items()},
         background=(SILENCE,) if noise is None else noise_frames(noise),
     )
-    return Scenario(model.name, model.description, made, model.expect)
+    line = LineConditions(**model.line.model_dump())
+    notes = tuple(sounds.notes)
+    scenario = Scenario(model.name, model.description, made, model.expect, line, model.model, notes)
+    return scenario if line.snr_db is None else with_noise(scenario, line.snr_db)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +223,13 @@ class _Sounds:
 
     folder: Path
     corpus: Corpus
+    notes: list[str] = field(default_factory=list)
 
     def clip(self, step: SpeakStep) -> Clip:
         if step.wav is not None:
-            return Clip.from_wav(self.folder / step.wav)
+            clip, note = caller_clip(self.folder / step.wav)
+            self.notes.extend([note] if note else [])
+            return clip
         return self.corpus.call(step.call or "").clip(step.turn)
 
     def conversation(self, step: ConverseStep) -> Iterator[script.Step]:

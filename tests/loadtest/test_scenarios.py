@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import audiocodecs
 from loadtest import scenarios
 from loadtest.corpus import Corpus
+from loadtest.scenarios.line import speech_dbfs
 from loadtest.twilio import (
     Agent,
     Callee,
@@ -124,12 +126,72 @@ def test_a_wrong_file_is_refused_with_its_name_and_every_fault(
     assert complaint in str(refused.value)
 
 
-def test_a_recording_in_another_format_is_refused(tmp_path: Path) -> None:
-    audio = audiocodecs.WavAudio(b"\0\0" * 160, audiocodecs.Encoding.PCM16, rate_hz=16000)
+def test_a_recording_at_another_rate_is_converted_with_a_note(tmp_path: Path) -> None:
+    time_s = np.arange(44_100) / 44_100
+    wave = (np.sin(2 * np.pi * 440 * time_s) * 8000).astype("<i2").tobytes()
+    audio = audiocodecs.WavAudio(wave, audiocodecs.Encoding.PCM16, rate_hz=44_100)
     audiocodecs.write_wav(tmp_path / "wide.wav", audio)
     file = write(tmp_path, 'name = "x"\n[[steps]]\ndo = "speak"\nwav = "wide.wav"')
-    with pytest.raises(scenarios.ScenarioError, match="16000 Hz with 1 channels, expected 8000"):
+    scenario = scenarios.load(file)
+    assert scenario.notes == (f"{tmp_path / 'wide.wav'}: resampled from 44100 Hz",)
+    spoken = scenario.script.steps[0]
+    assert isinstance(spoken, Speak)
+    assert spoken.clip.duration_ms == 1000
+    ulaw = b"".join(frame.ulaw for frame in spoken.clip.frames)
+    heard = np.frombuffer(audiocodecs.ulaw_to_pcm16(ulaw), dtype="<i2").astype(float)
+    assert np.argmax(np.abs(np.fft.rfft(heard))) == 440
+    assert np.sqrt(np.mean(heard**2)) == pytest.approx(8000 / 2**0.5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected RIFF"),
+        (b"ID3 music", "expected RIFF"),
+        (audiocodecs.encode_wav(audiocodecs.WavAudio(b"\xff" * 10, rate_hz=500)), "500 Hz"),
+        (audiocodecs.encode_wav(audiocodecs.WavAudio(b"")), "holds no audio"),
+    ],
+    ids=["empty", "mp3", "rate", "silent"],
+)
+def test_a_recording_that_cannot_be_used_is_refused_with_the_reason(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "own.wav").write_bytes(content)
+    file = write(tmp_path, 'name = "x"\n[[steps]]\ndo = "speak"\nwav = "own.wav"')
+    with pytest.raises(scenarios.ScenarioError, match=message):
         scenarios.load(file)
+
+
+def test_noise_is_put_under_speech_and_pauses_at_the_chosen_distance(tmp_path: Path) -> None:
+    steps = '[[steps]]\ndo = "speak"\ncall = "faq"'
+    clean = scenarios.load(write(tmp_path, f'name = "x"\n{steps}'))
+    noisy = scenarios.load(write(tmp_path, f'name = "x"\n[line]\nsnr_db = 10\n{steps}'))
+    said, under = clean.script.steps[0], noisy.script.steps[0]
+    assert isinstance(said, Speak)
+    assert isinstance(under, Speak)
+    assert under.clip.speech == said.clip.speech
+    level_dbfs = speech_dbfs(said.clip)
+    assert level_dbfs is not None
+    pause = b"".join(frame.ulaw for frame in noisy.script.background)
+    assert audiocodecs.ulaw_level_dbfs(pause) == pytest.approx(level_dbfs - 10, abs=0.5)
+
+
+def test_conditions_of_the_line_are_read(tmp_path: Path) -> None:
+    line = "[line]\nloss_percent = 2\njitter_ms = 40"
+    steps = '[[steps]]\ndo = "wait"\nms = 1'
+    scenario = scenarios.load(write(tmp_path, f'name = "x"\nmodel = "faq"\n{line}\n{steps}'))
+    assert scenario.line == scenarios.LineConditions(loss_percent=2.0, jitter_ms=40.0)
+    assert scenario.model == "faq"
+    asked = ["snr=10dB", "loss=1.5%", "loss-run=3", "jitter=40ms", "burst=0.2s", "burst-every=5s"]
+    assert scenarios.parse_conditions(asked) == scenarios.LineConditions(
+        10.0, 1.5, 3.0, 40.0, 200.0, 5000.0
+    )
+
+
+@pytest.mark.parametrize("text", ["loss", "loss=1", "loss=1ms", "lost=1%", "loss=95%", "snr=3%"])
+def test_conditions_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(scenarios.LineError, match="expected"):
+        scenarios.parse_conditions([text])
 
 
 def test_an_unknown_packaged_name_lists_what_there_is() -> None:
