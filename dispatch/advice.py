@@ -111,6 +111,7 @@ def _unused_routes(policy: TenantPolicy) -> Iterator[Fault]:
     for one in (policy.default, policy.human, *policy.intents):
         used.update((one.route, *one.on_failure))
     used.update(route.then for route in policy.routes.values() if isinstance(route, PageRoute))
+    used.add(policy.guard.page)
     for name in policy.routes:
         if name not in used:
             yield ("routes", name), "nothing leads here"

@@ -26,6 +26,8 @@ class Parts:
     destinations: Mapping[FieldPath, Destination]
     intents: Mapping[int, str]
     tools: Mapping[int, str]
+    guard_page: str | None = None
+    called: tuple[str, ...] = ()
 
 
 def contradictions(parts: Parts) -> Iterator[Fault]:
@@ -38,6 +40,7 @@ def contradictions(parts: Parts) -> Iterator[Fault]:
         if isinstance(route, PageRoute) and route.then is not None:
             yield from _bad_then(parts, name, route.then)
     yield from _human_is_final(parts)
+    yield from _guard_page(parts)
 
 
 def _repeated(key: str, names: Mapping[int, str]) -> Iterator[Fault]:
@@ -80,3 +83,19 @@ def _human_is_final(parts: Parts) -> Iterator[Fault]:
     if route is not None and route.kind in (*ENTERS_AUTOMATION, "resolve"):
         text = f"a {route.kind} route does not lead to a person, where calls that went round end"
         yield ("human", "route"), text
+
+
+def _guard_page(parts: Parts) -> Iterator[Fault]:
+    name, path = parts.guard_page, ("guard", "page")
+    if name is None:
+        return
+    if name not in parts.routes:
+        yield path, _no_such(parts, name)
+        return
+    route = parts.routes[name]
+    if route is None:
+        return
+    if not isinstance(route, PageRoute):
+        yield path, f"{name!r} is a {route.kind} route, expected a page route"
+    elif route.sms and route.from_number is None and "*" in parts.called:
+        yield path, f"{name!r} needs a from_number: no call tells which number its SMS come from"

@@ -67,6 +67,8 @@ class TenantPolicy(TriageFile):
             destinations={("default",): self.default, ("human",): self.human, **intents},
             intents={index: intent.name for index, intent in enumerate(self.intents)},
             tools={index: tool.name for index, tool in enumerate(self.tools)},
+            guard_page=self.guard.page,
+            called=self.numbers,
         )
         faults = [f"{'.'.join(map(str, path))}: {text}" for path, text in contradictions(parts)]
         if faults:

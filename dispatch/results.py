@@ -51,6 +51,8 @@ _DIAL_RESULTS: Mapping[str, ActionResult] = {
     "busy": RouteFailed("busy"),
     "failed": RouteFailed("failed"),
 }
+NOBODY_THERE = frozenset({"leave", "no-answer", "busy", "not-accepted"})
+"""The way there worked; whoever was asked did not take the call."""
 
 
 def action_result(route: Route, parameters: Mapping[str, str]) -> ActionResult:

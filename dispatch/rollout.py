@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dispatch.routes import E164, Strict
+from dispatch.routes import E164, Name, Strict
 
 TENTHS = 1000
 """Tenths of a percent in the whole."""
@@ -139,6 +139,9 @@ class Guard(Strict):
     early_hangups: Percent = Field(default=20, description="Callers gone within 20 seconds.")
     severe: float = Field(
         default=3, gt=1, le=100, description="So many times a limit: no more AI, at once."
+    )
+    page: Name | None = Field(
+        default=None, description="A page route: whom to tell when the guard steps back."
     )
 
 

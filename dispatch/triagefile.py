@@ -228,7 +228,20 @@ def _parts(raw: Mapping[str, Any]) -> Parts:
         },
         intents=_names(raw, "intent"),
         tools=_names(raw, "tool"),
+        guard_page=_text_at(raw, "guard", "page"),
+        called=tuple(one for one in _list_at(raw, "numbers") if isinstance(one, str)),
     )
+
+
+def _text_at(raw: Mapping[str, Any], table: str, key: str) -> str | None:
+    value = raw.get(table)
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def _list_at(raw: Mapping[str, Any], key: str) -> list[object]:
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
 
 
 def _destination(value: object) -> Destination | None:

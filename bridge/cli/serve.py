@@ -16,7 +16,7 @@ from bridge.config import Settings
 from bridge.errors import ConfigurationError
 from bridge.eventloop import new_event_loop
 from bridge.logs import configure_logs
-from bridge.openfiles import ensure_open_files
+from bridge.openfiles import ListeningSocket, ensure_open_files
 from bridge.origin import Origin
 from bridge.process import StopRequests, assemble, serve
 from bridge.supervisor import READY, STOPPING, Supervisor, WorkerPlan, tied_to
@@ -133,7 +133,7 @@ def _worker_command(settings: Settings, inherited: Sequence[int]) -> list[str]:
 
 
 def _be_worker(settings: Settings, listening_fd: int, line_fd: int) -> None:
-    listening, line = socket.socket(fileno=listening_fd), socket.socket(fileno=line_fd)
+    listening, line = ListeningSocket(fileno=listening_fd), socket.socket(fileno=line_fd)
     with listening, line, asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_work(settings, listening, line))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bridge.openfiles import FreeFiles
 from bridge.protocol.realtime import RateLimit
 from bridge.traffic.breaker import Breaker
 from bridge.traffic.headroom import Headroom
@@ -23,6 +24,7 @@ class Admitter:
         self._pooled = pooled
         self.loop_delay = LoopDelay()
         self.progress = Progress()
+        self._files = FreeFiles()
         self._breakers: dict[str, Breaker] = {}
         self._headrooms: dict[str, Headroom] = {}
 
@@ -36,6 +38,8 @@ class Admitter:
         progress = self.progress
         if progress.calls(now) >= self._max_calls:
             return "at_capacity"
+        if self._files.short(now):
+            return "files_short"
         if self.loop_delay.mean_ms > self._settings.max_loop_delay_ms:
             return "event_loop_late"
         if progress.of_tenant(tenant, now) >= limits.calls:

@@ -16,6 +16,7 @@ from bridge.store.ledger import (
     UnknownCallError,
 )
 from bridge.web.documents import nothing
+from bridge.web.fates import UNHEARD, Fates
 from bridge.web.today import Origins, TodaysFlow
 from bridge.web.webhook import Webhook
 
@@ -32,11 +33,18 @@ LOOK_EVERY_S = 0.05
 class After:
     """Answers from the ledger alone, so that every process answers the same."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        clock: Callable[[], float],
+        fates: Fates = UNHEARD,
+    ) -> None:
         self._today = TodaysFlow(settings)
         self._ledger = ledger
         self._clock = clock
         self._wait_s = settings.limits.answer_wait_s
+        self._fates = fates
 
     async def answer(self, webhook: Webhook, token: str | None) -> str:
         """The TwiML that was decided; without a decision today's flow, which is then the decision.
@@ -88,6 +96,7 @@ class After:
             twiml=self._today.twiml(Origins.of(opening), NO_DECISION),
             decided_at=self._clock(),
         )
+        self._fates.lost(opening.tenant)
         try:
             return await self._ledger.record_decision(fallback)
         except (LedgerUnavailableError, UnknownCallError) as error:

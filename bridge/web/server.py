@@ -9,12 +9,25 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bridge.openfiles import ListeningSocket
 
 BACKLOG = 4096
 KEEP_ALIVE_S = 65
 """Longer than load balancers keep an idle connection, so that they are the ones to close it."""
 FINISH_WAIT_S = 5
 """Requests in progress at the end get so long."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's, and a connection that never asks anything is idle from its beginning."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
 
 class HttpServer(uvicorn.Server):
@@ -32,7 +45,7 @@ class HttpServer(uvicorn.Server):
             uvicorn.Config(
                 self._answer,
                 interface="asgi3",
-                http="httptools",
+                http=HttpProtocol,
                 ws="none" if ws_protocol is None else ws_protocol,  # type: ignore[arg-type]
                 ws_per_message_deflate=False,
                 lifespan="off",
@@ -90,7 +103,7 @@ class HttpServer(uvicorn.Server):
 def bind(host: str, port: int) -> socket.socket:
     """A bound TCP socket; ``port`` 0 lets the system choose. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = ListeningSocket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host.strip("[]"), port))
