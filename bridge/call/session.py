@@ -189,7 +189,7 @@ class CallSession:
         state = self.state
         if state.transcript.has_words(event.item_id):
             return []  # the same words again
-        state.usage.transcribed_seconds += event.seconds or 0.0
+        state.usage.add_transcript(event.seconds)
         state.transcript.words("caller", event.item_id, event.text, state.since_start_ms(now))
         effects: list[Effect] = [Note("caller_said", {"item": event.item_id}, event.text)]
         if state.phase is Phase.TALKING:

@@ -22,6 +22,15 @@ class UsageMeter:
     audio_out: int = 0
     responses: int = 0
     transcribed_seconds: float = 0.0
+    transcripts_untimed: int = 0
+    """Transcripts of which nobody said how long their audio was: their price is not known."""
+
+    def add_transcript(self, seconds: float | None) -> None:
+        """One transcript of the caller; ``seconds`` as billed, None where it was not said."""
+        if seconds is None:
+            self.transcripts_untimed += 1
+        else:
+            self.transcribed_seconds += seconds
 
     def add(self, usage: Usage | None) -> None:
         self.responses += 1

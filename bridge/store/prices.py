@@ -109,16 +109,18 @@ class Prices:
         return Cost(
             prices_from=prices.valid_from,
             model=None if tokens is None else tokens.usd(used),
-            transcription=_transcription(prices, transcription_model, used.transcribed_seconds),
+            transcription=_transcription(prices, transcription_model, used),
             twilio=minutes * (twilio.stream_minute + twilio.voice_minute),
         )
 
 
-def _transcription(prices: PriceList, model: str | None, seconds: float) -> float | None:
-    if model is None or seconds == 0:
+def _transcription(prices: PriceList, model: str | None, used: UsageMeter) -> float | None:
+    if used.transcripts_untimed:
+        return None
+    if model is None or used.transcribed_seconds == 0:
         return 0.0
     per_minute = prices.transcription.get(model)
-    return None if per_minute is None else seconds / 60 * per_minute
+    return None if per_minute is None else used.transcribed_seconds / 60 * per_minute
 
 
 def read_prices(path: Path | None = None) -> Prices:

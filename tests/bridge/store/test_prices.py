@@ -126,6 +126,14 @@ def test_a_call_costs_the_sum_of_its_responses(usages: list[tuple[int, int, int,
     assert cost(*usages) == pytest.approx(sum(cost(usage) for usage in usages))
 
 
+def test_a_transcript_of_unknown_length_has_no_known_price(prices: Prices) -> None:
+    meter = used()
+    meter.add_transcript(None)
+    cost = prices.cost(meter, model="m", transcription_model="t", stream_s=60, day=DAY)
+    assert (cost.transcription, cost.total) == (None, None)
+    assert cost.model is not None
+
+
 def test_the_shipped_prices_give_the_published_price_of_a_minute() -> None:
     """Caller audio is 600 tokens a minute, assistant audio 1,200."""
     prices = read_prices()
