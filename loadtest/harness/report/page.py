@@ -79,8 +79,8 @@ def _tiles(result: Result) -> Element:
         "failed calls": _count(result, "calls_failed"),
         "turns": _count(result, "turns"),
         "unanswered turns": _count(result, "unanswered_turns"),
-        "caller waits for an answer, median": f"{milliseconds(heard.p50)} ms" if heard else None,
-        "and 95 of 100 at most": f"{milliseconds(heard.p95)} ms" if heard else None,
+        "wait for an answer, median": f"{milliseconds(heard.p50)} ms" if heard else None,
+        "wait for an answer, p95": f"{milliseconds(heard.p95)} ms" if heard else None,
     }
     return listed(
         "dl",

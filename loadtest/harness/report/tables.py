@@ -19,18 +19,18 @@ _MOST_TIMES = 60
 
 
 def gates_table(gates: Sequence[Judged]) -> Element:
+    """The verdict stands second, where a narrow screen still shows it."""
     rows = [
-        (
-            el("th", gate.figure, scope="row"),
-            _number(amount(gate.value, gate.unit))
-            if gate.value is not None
-            else el("td", gate.why or "not measured"),
-            _number(limit_of(gate)),
-            _judged(gate),
-        )
+        (el("th", gate.figure, scope="row"), _judged(gate), _value(gate), _number(limit_of(gate)))
         for gate in gates
     ]
-    return table("Gates", ("figure", "value", "at most", "verdict"), rows)
+    return table("Value beside limit", ("figure", "verdict", "value", "at most"), rows)
+
+
+def _value(gate: Judged) -> Element:
+    if gate.value is None:
+        return el("td", gate.why or "not measured")
+    return _number(amount(gate.value, gate.unit))
 
 
 def _judged(gate: Judged) -> Element:
@@ -105,9 +105,7 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Child]]) -
     """In a box that scrolls by itself where the screen is narrow."""
     body = listed("tbody", (listed("tr", cells) for cells in rows))
     looks = [cell.get("class") for cell in body[0]] if len(body) else []
-    heads = (
-        el("th", name, scope="col", class_=look) for name, look in zip_longest(columns, looks)
-    )
+    heads = (el("th", name, scope="col", class_=look) for name, look in zip_longest(columns, looks))
     made = el("table", el("caption", title), el("thead", listed("tr", heads)), body)
     return el("div", made, class_="scrolls", tabindex="0", role="region", aria_label=title)
 

@@ -100,14 +100,15 @@ def _told(turn: Waterfall) -> str:
 def _turn(turn: Waterfall, name: str | None) -> Element:
     steps = steps_of(turn)
     low = min([0.0, *(step.start_ms for step in steps)])
-    extent = max([1.0, *(step.end_ms for step in steps)]) - low
+    # The mark comes when the answer was heard for a while: its bar would press the others together.
+    end = turn.first_audio_out_ms or max([1.0, *(step.end_ms for step in steps)])
     rows = [
         el(
             "tr",
             el("th", step.what, scope="row"),
-            el("td", milliseconds(step.end_ms), class_="number"),
-            el("td", f"+{milliseconds(step.end_ms - step.start_ms)}", class_="number"),
-            el("td", _bar((step.start_ms - low) / extent, (step.end_ms - low) / extent)),
+            el("td", _shown(step.end_ms), class_="number"),
+            el("td", f"+{_shown(step.end_ms - step.start_ms)}", class_="number"),
+            el("td", _bar(step, low, end) if step.end_ms <= end else None),
         )
         for step in steps
     ]
@@ -121,7 +122,13 @@ def _turn(turn: Waterfall, name: str | None) -> Element:
     )
 
 
-def _bar(start: float, end: float) -> Element:
+def _shown(value_ms: float) -> str:
+    return f"{value_ms:,.0f}" if abs(value_ms) >= 100 else f"{value_ms:.1f}"
+
+
+def _bar(step: Step, low_ms: float, high_ms: float) -> Element:
     """The table's numbers say the same, so the picture is hidden from who hears them."""
-    rect = el("rect", x=round(start * 1000), width=max(3, round((end - start) * 1000)), height=10)
+    extent = max(high_ms - low_ms, 1.0)
+    start, end = (round(1000 * (at - low_ms) / extent) for at in (step.start_ms, step.end_ms))
+    rect = el("rect", x=min(start, 997), width=max(3, end - start), height=10)
     return el("svg", rect, viewBox="0 0 1000 10", preserveAspectRatio="none", aria_hidden="true")
