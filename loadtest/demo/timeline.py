@@ -61,13 +61,12 @@ class Timeline:
 
     def model(self, record: SessionRecord) -> None:
         """What a simulated session sent and received, without the audio itself."""
-        for direction, events in (
-            ("to_bridge", record.events_sent),
-            ("from_bridge", record.events_received),
-        ):
-            for at, event in events:
-                data = {"direction": direction, **_summary(event)}
-                self._entries.append(Entry(self.ms(at), "model", str(event.get("type")), data))
+        both = [("from_bridge", at, event) for at, event in record.events_received]
+        both += [("to_bridge", at, event) for at, event in record.events_sent]
+        # What came in stands before what followed from it, also where the clock saw no difference.
+        for direction, at, event in sorted(both, key=lambda one: one[1]):
+            data = {"direction": direction, **_summary(event)}
+            self._entries.append(Entry(self.ms(at), "model", str(event.get("type")), data))
 
     @property
     def entries(self) -> tuple[Entry, ...]:

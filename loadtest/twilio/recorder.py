@@ -23,8 +23,11 @@ class Recording:
         return max(len(self.caller), len(self.assistant)) * 1000 // BYTES_PER_SECOND
 
     def write_wav(self, path: str | PathLike[str]) -> None:
-        """A stereo WAV file: caller left, assistant right."""
-        left, right = (audiocodecs.WavAudio(track) for track in (self.caller, self.assistant))
+        """A stereo WAV file: caller left, assistant right. PCM16, which every player knows."""
+        left, right = (
+            audiocodecs.WavAudio(audiocodecs.ulaw_to_pcm16(track), audiocodecs.Encoding.PCM16)
+            for track in (self.caller, self.assistant)
+        )
         audiocodecs.write_wav(path, audiocodecs.stereo(left, right))
 
 

@@ -44,7 +44,8 @@ def of_kind(entries: list[dict[str, Any]], source: str, kind: str) -> list[dict[
 
 def tracks(audio: WavAudio) -> tuple[bytes, bytes]:
     """Caller and assistant, mu-law."""
-    return audio.data[0::2], audio.data[1::2]
+    ulaw = audio.ulaw()
+    return ulaw[0::2], ulaw[1::2]
 
 
 def audible_ms(track: bytes) -> set[int]:

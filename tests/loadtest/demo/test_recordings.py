@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import wave
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_each_call_has_a_stereo_recording_and_a_timeline(tmp_path: Path) -> None
     write_call(tmp_path, REPORTS[0])
     audio = read_wav(tmp_path / "emergency" / "call.wav")
     assert (audio.channels, audio.rate_hz, audio.duration_ms) == (2, 8000, 100)
-    assert audio.data == b"\x10\x20" * 800
+    assert audio.ulaw() == b"\x10\x20" * 800
     assert lines(tmp_path / "emergency" / "timeline.jsonl") == [
         {"ms": 50, "source": "bridge", "call": "emergency", "kind": "turn", "turn": 1}
     ]
@@ -42,11 +43,18 @@ def test_all_calls_together_follow_one_another_after_a_pause(tmp_path: Path) -> 
     files = write_demo(tmp_path, REPORTS)
     audio = read_wav(files.recording)
     pause = b"\xff\xff" * (PAUSE_MS * 8)
-    assert audio.data == b"\x10\x20" * 800 + pause + b"\x30\x40" * 1600
+    assert audio.ulaw() == b"\x10\x20" * 800 + pause + b"\x30\x40" * 1600
     assert [(line["call"], line["ms"], line["wav_ms"]) for line in lines(files.timeline)] == [
         ("emergency", 50, 50),
         ("billing", 50, 100 + PAUSE_MS + 50),
     ]
+
+
+def test_any_player_can_play_it(tmp_path: Path) -> None:
+    """Plain PCM: the standard library, like many a player, knows no mu-law."""
+    files = write_demo(tmp_path, REPORTS[:1])
+    with wave.open(str(files.recording)) as audio:
+        assert audio.getparams()[:4] == (2, 2, 8000, 800)
 
 
 def test_one_call_alone_is_the_recording_of_all(tmp_path: Path) -> None:

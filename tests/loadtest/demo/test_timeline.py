@@ -81,6 +81,17 @@ def test_audio_is_told_by_its_length_and_objects_by_their_names() -> None:
     ]
 
 
+def test_what_the_model_was_asked_stands_before_its_answer() -> None:
+    timeline = Timeline(STARTED)
+    record = session()
+    record.events_sent.append((100.0, {"type": "response.done"}))
+    record.events_received.append((100.0, {"type": "response.cancel"}))
+    record.events_sent.append((99.0, {"type": "response.created"}))
+    timeline.model(record)
+    kinds = [entry.kind for entry in timeline.entries]
+    assert kinds == ["response.created", "response.cancel", "response.done"]
+
+
 def test_the_session_of_a_call_is_the_one_that_heard_its_caller() -> None:
     spare, before, during = session(), session(50.0), session(120.0)
     assert session_of([spare, before, during], 100.0, 130.0) is during
