@@ -38,7 +38,8 @@ _MAX_QUOTE = 200
 class Envelope:
     """Everything that may travel with a call. Independent of the route, so it outlives failures.
 
-    ``reference`` is spoken to the caller and seen by the agent (``TR-YYYYMMDD-NNNN``).
+    ``reference`` is seen by the agent, and spoken to the caller where a route's words have
+    ``{reference}`` in them (``TR-YYYYMMDD-NNNN``).
     ``context_url`` is the signed look-up of the full record, empty where there is none.
     """
 
@@ -76,7 +77,7 @@ def from_json(text: str | bytes) -> Envelope:
 
 
 def reference(day: dt.date, number: int) -> str:
-    """The reference that is spoken: ``number`` counts the tenant's calls of ``day`` from 1."""
+    """The reference of a call of that day. ``number`` has up to four digits."""
     return f"TR-{day:%Y%m%d}-{number:04d}"
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import urlencode
 
 from twilio.twiml.voice_response import (  # type: ignore[import-untyped]
-    Connect,
     Dial,
     Enqueue,
     Gather,
@@ -33,8 +31,8 @@ from dispatch.text import Spoken, cut, width, with_tag
 
 INLINE_LIMIT = 4000
 """Characters of a whole document that is sent inline by REST."""
-PARAMETER_LIMIT = 500
-"""Name and value of a <Parameter> together stay below this."""
+REFERENCE = "{reference}"
+"""In what an operator has said to a caller, the call's reference stands in its place."""
 _WHISPER_SUMMARY = 300
 _WHISPER_WAIT_S = 6
 
@@ -197,7 +195,12 @@ def _record(
 def _say(response: VoiceResponse | Gather, spoken: Spoken, envelope: Envelope) -> None:
     text, tag = with_tag(spoken, envelope.language, default=envelope.home_language)
     if text:
-        response.say(text, language=tag)
+        response.say(text.replace(REFERENCE, spelled(envelope.reference)), language=tag)
+
+
+def spelled(reference: str) -> str:
+    """A reference as it is read out: "T R, 2 0 2 6 0 8 1 2, 0 0 4 2" for ``TR-20260812-0042``."""
+    return ", ".join(" ".join(part) for part in reference.split("-"))
 
 
 # --- the callee's side of a Dial ------------------------------------------------------------
@@ -240,38 +243,6 @@ def accepted(route: DialRoute, digits: str) -> str:
 
 
 # --- documents that no decision stands behind -----------------------------------------------
-
-
-def connect_stream(
-    stream_url: str, action_url: str, parameters: Mapping[str, str], fallback_url: str
-) -> str:
-    """The answer to the voice webhook: our media socket, then the action; should neither work,
-    the fallback takes the call.
-
-    ValueError where the stream's URL carries a query, which Twilio does not pass on, or where a
-    parameter is too long.
-    """
-    if "?" in stream_url or not stream_url.startswith(("wss://", "ws://")):
-        raise ValueError("stream_url must be a websocket address without a query")
-    response = VoiceResponse()
-    connect = Connect(action=action_url, method="POST")
-    stream = connect.stream(url=stream_url)
-    for name, value in parameters.items():
-        if width(name) + width(value) >= PARAMETER_LIMIT:
-            raise ValueError(
-                f"parameter {name!r} is too long: below {PARAMETER_LIMIT} with its name"
-            )
-        stream.parameter(name=name, value=value)
-    response.append(connect)
-    response.redirect(fallback_url, method="POST")
-    return str(response)
-
-
-def redirect(url: str) -> str:
-    """Straight to another document, for instance today's flow."""
-    response = VoiceResponse()
-    response.redirect(url, method="POST")
-    return str(response)
 
 
 def hang_up() -> str:

@@ -33,9 +33,7 @@ from dispatch.twiml import (
     CallbackUrls,
     accepted,
     after_recording,
-    connect_stream,
     hang_up,
-    redirect,
     render,
     whisper,
 )
@@ -202,6 +200,17 @@ def test_a_callback_is_announced_in_the_callers_language(
     )
 
 
+def test_the_caller_is_told_the_reference_where_the_operator_wants_it(
+    policy: TenantPolicy, call: MakeCall
+) -> None:
+    raw = policy.routes["call_back"].model_dump() | {"say": "Your reference is {reference}."}
+    changed = with_route(policy, "answered", raw)
+    assert render(*sealed(FAQ, call(), changed), URLS) == (
+        f'{XML}<Response><Say language="en-US">Your reference is T R, 2 0 2 6 0 8 1 2, 0 0 4 2.'
+        "</Say><Hangup /></Response>"
+    )
+
+
 def test_an_execution_by_rest_ends_the_call_with_words(
     policy: TenantPolicy, call: MakeCall
 ) -> None:
@@ -232,37 +241,7 @@ def test_the_last_words_are_said_before_hanging_up(policy: TenantPolicy, call: M
 # --- documents that no decision stands behind -----------------------------------------------
 
 
-def test_the_stream_is_followed_by_an_action_and_a_way_out() -> None:
-    document = connect_stream(
-        "wss://t.example/media",
-        "https://t.example/after/abc",
-        {"token": 'a"b'},
-        "https://webhooks.example/flow?a=1&b=2",
-    )
-    assert document == (
-        f'{XML}<Response><Connect action="https://t.example/after/abc" method="POST">'
-        '<Stream url="wss://t.example/media"><Parameter name="token" value="a&quot;b" /></Stream>'
-        '</Connect><Redirect method="POST">https://webhooks.example/flow?a=1&amp;b=2</Redirect>'
-        "</Response>"
-    )
-
-
-def test_a_parameter_that_twilio_would_refuse_is_refused_here() -> None:
-    with pytest.raises(ValueError, match="parameter 'x' is too long: below 500 with its name"):
-        connect_stream("wss://t.example/media", "https://a", {"x": "y" * 499}, "https://b")
-    connect_stream("wss://t.example/media", "https://a", {"x": "y" * 498}, "https://b")
-
-
-@pytest.mark.parametrize("url", ["wss://t.example/media?token=1", "https://t.example/media"])
-def test_a_stream_address_that_twilio_would_not_use_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="stream_url must be a websocket address without a query"):
-        connect_stream(url, "https://a", {}, "https://b")
-
-
 def test_plain_documents() -> None:
-    assert redirect("https://a/?b=1&c") == (
-        f'{XML}<Response><Redirect method="POST">https://a/?b=1&amp;c</Redirect></Response>'
-    )
     assert hang_up() == f"{XML}<Response><Hangup /></Response>"
 
 
