@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from math import comb
 from statistics import median
+from typing import TypeAlias
 
 FINE_SHARE = 0.05
 """The search ends when the least number that failed is within this of the most that passed."""
@@ -24,6 +25,8 @@ class Trial:
     complaints: tuple[str, ...] = ()
     generator_late: bool = False
     figures: tuple[tuple[str, float], ...] = ()
+    cpu_share: float = 0.0
+    """Of one core, used by the bridge; 0 where it was not watched."""
 
     @property
     def passed(self) -> bool:
@@ -36,6 +39,7 @@ class Trial:
             "complaints": list(self.complaints),
             "generator_late": self.generator_late,
             "figures": dict(self.figures),
+            "cpu_share": round(self.cpu_share, 3) or None,
         }
 
 
@@ -70,16 +74,25 @@ class Search:
         return first.generator_late
 
 
-async def search(plan: SearchPlan, attempt: Callable[[int], Awaitable[Trial]]) -> Search:
+Choice: TypeAlias = Callable[[Sequence["Trial"], "SearchPlan"], int | None]
+"""The next number of calls after these trials; None when another would say nothing new."""
+
+
+async def search(
+    plan: SearchPlan,
+    attempt: Callable[[int], Awaitable[Trial]],
+    choose: Choice | None = None,
+) -> Search:
     """Try numbers of calls until the answer is fine enough or the trials are used up.
 
-    A failure is tried once more before it counts: on a shared machine one bad second is nobody's
-    limit. The repetition counts as a trial.
+    ``choose`` goes before doubling and halving, for who knows more, such as CPU. A failure is tried
+    once more before it counts: on a shared machine one bad second is nobody's limit. The repetition
+    counts as a trial.
     """
     trials: list[Trial] = []
     done = 0
     while done < plan.trials:
-        calls = next_calls(trials, plan)
+        calls = (choose or next_calls)(trials, plan)
         if calls is None:
             break
         trial = await attempt(calls)
@@ -143,7 +156,9 @@ class Confidence:
 
     def sentence(self, *, floor: bool = False) -> str:
         lower, upper, sure = self.interval
-        more = " or more (the search ended at its own limit)" if floor else ""
+        if not upper:
+            return "not one of the numbers tried was carried"
+        more = " or more (the searches ended at their own limit, not the bridge's)" if floor else ""
         if len(self.runs) == 1:
             return f"{self.runs[0]} calls{more} in a single run: no statement about the next one"
         return (

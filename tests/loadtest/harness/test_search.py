@@ -100,9 +100,10 @@ def test_the_sentence_says_what_is_known_and_what_is_not() -> None:
         "median between 600 and 640; every run carried 600"
     )
     assert Confidence((50,)).sentence(floor=True) == (
-        "50 calls or more (the search ended at its own limit) in a single run: "
-        "no statement about the next one"
+        "50 calls or more (the searches ended at their own limit, not the bridge's) in a single "
+        "run: no statement about the next one"
     )
+    assert Confidence((0, 0)).sentence(floor=True) == "not one of the numbers tried was carried"
 
 
 def test_runs_are_put_together_in_order() -> None:
