@@ -133,6 +133,9 @@ def _rules(policy: TenantPolicy) -> Iterator[str]:
         " route_call or escalate has answered ok. Then say one short sentence, and nothing more."
     )
     yield "- When a tool answers with a problem, do what it says. Do not read it out."
+    still_there = in_language(policy.lines.still_there, policy.language)
+    if still_there:
+        yield f'- Ask a silent caller, when you are told to, in their language: "{still_there}"'
     yield (
         "- confidence is your honest probability that the intent is right. summary is for a"
         " colleague who has heard nothing: who, what, where, since when, in English or the"

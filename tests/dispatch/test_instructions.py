@@ -71,6 +71,13 @@ def test_the_greeting_is_said_once(policy: TenantPolicy) -> None:
     assert "The caller speaks first." in silent
 
 
+def test_a_silent_caller_is_asked_in_the_files_words(policy: TenantPolicy) -> None:
+    line = 'Ask a silent caller, when you are told to, in their language: "Hello?"'
+    assert line in build(changed(policy, "lines", still_there="Hello?"), greeting_said=True).text
+    silent = build(changed(policy, "lines", still_there=""), greeting_said=True).text
+    assert "Ask a silent caller" not in silent
+
+
 def test_the_goodbye_is_said_once_after_the_tool_and_never_before_it(policy: TenantPolicy) -> None:
     """What is said with the call would be heard, and the closing line behind it."""
     built = build(policy, greeting_said=True)
