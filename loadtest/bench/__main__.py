@@ -67,6 +67,13 @@ def _system_names(_: click.Context, __: click.Parameter, text: str) -> tuple[str
 @click.option(
     "--window", "window_s", type=click.FloatRange(1, 60), default=6.0, help="Seconds a level."
 )
+@click.option(
+    "--decisions",
+    "decisions_per_second",
+    type=click.FloatRange(0, 200),
+    default=0.0,
+    help="Measure each of --levels again while so many further calls a second are decided.",
+)
 @click.option("--limit", type=click.IntRange(1, 5_000), default=1_500, help="Most calls tried.")
 @click.option("--tls", is_flag=True, help="TLS on the model leg, with a self-made certificate.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/bench.json"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import process_time_ns
 
@@ -27,6 +27,8 @@ BRIDGE_SETTINGS: Mapping[str, str] = {
 
 
 _SPARE_SHARE = 0.85
+_UNDER_WAY_S = 3.0
+"""By then the first of the calls that are decided have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class BenchPlan:
     window_s: float = 6.0
     limit: int = 2_000
     calls_per_second: float = 200.0
+    decisions_per_second: float = 0.0
+    """Measure each of ``levels`` once more while so many further calls a second are decided."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """For the systems, on top of this process's."""
 
@@ -101,15 +105,21 @@ class Bench:
         plan = self._plan
         levels: list[Level] = []
         for calls in plan.levels:
-            levels.append(await self._level(system, calls))
+            levels.append(self._told(system, await self._level(system, calls)))
             if levels[-1].complaints:
                 break
+            if plan.decisions_per_second:
+                levels.append(self._told(system, await self._measure_deciding(system, calls)))
         for _ in range(plan.search_steps):
             calls_next = next_level([level.tried for level in levels], plan.limit)
             if calls_next is None:
                 break
-            levels.append(await self._level(system, calls_next))
+            levels.append(self._told(system, await self._level(system, calls_next)))
         return levels
+
+    def _told(self, system: System, level: Level) -> Level:
+        self._say(system.name, level)
+        return level
 
     async def _level(self, system: System, calls: int) -> Level:
         """Measure once, and once more if it fails for what may be no fault of the system's.
@@ -121,6 +131,15 @@ class Bench:
             level = await self._measure(system, calls)
         return level
 
+    async def _measure_deciding(self, system: System, calls: int) -> Level:
+        rate = self._plan.decisions_per_second
+        async with self._rig.deciding(rate, system.media_url) as visits:
+            await asyncio.sleep(_UNDER_WAY_S)
+            earlier = replace(visits)
+            level = await self._measure(system, calls)
+            decided = visits.decided - earlier.decided
+            return replace(level, decided=decided, undecided=visits.failed - earlier.failed)
+
     async def _measure(self, system: System, calls: int) -> Level:
         plan = self._plan
         await self._rig.set_calls(calls, system.media_url, plan.calls_per_second)
@@ -130,12 +149,10 @@ class Bench:
         before, after, seen = measured.before, measured.after, measured.level
         cpu_ns = after.system.cpu_ns - before.system.cpu_ns
         window_ns = seen.window_s * 1e9
-        level = Level(
+        return Level(
             seen=seen,
             cpu_share=cpu_ns / window_ns,
             rig_share=(after.rig_cpu_ns - before.rig_cpu_ns) / window_ns,
             cpu_us_per_frame=cpu_ns / 1e3 / max(1, seen.frames),
             rss_kib=after.system.rss_kib,
         )
-        self._say(system.name, level)
-        return level

@@ -114,6 +114,12 @@ class Caller(WSListener):
         self._sequence += 1
         self._transport.send(_TEXT, wire.mark(self.call.number, self._sequence, name))
 
+    def press(self, digit: str) -> None:
+        if self._transport is None:
+            return
+        self._sequence += 1
+        self._transport.send(_TEXT, wire.dtmf(self.call.number, self._sequence, digit))
+
     def hang_up(self) -> None:
         """As Twilio does when the caller hangs up: ``stop``, then the socket closes."""
         self._leaving = True

@@ -26,6 +26,9 @@ class Level:
     cpu_us_per_frame: float
     """System's CPU per caller frame, everything else it did included."""
     rss_kib: int
+    decided: int = 0
+    """Further calls that came, were decided and ended meanwhile."""
+    undecided: int = 0
 
     @property
     def complaints(self) -> tuple[str, ...]:
@@ -42,6 +45,7 @@ class Level:
             "clears missed": seen.clears_missed,
             "calls not talking": seen.not_talking,
             "calls ended early": seen.ended_early,
+            "calls not decided": self.undecided,
         }
         return tuple(f"{what} ({count})" for what, count in found.items() if count)
 

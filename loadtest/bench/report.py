@@ -85,11 +85,12 @@ def level_line(system: str, level: Level) -> str:
     seen = level.seen
     verdict = "passes" if not level.complaints else ", ".join(level.complaints)
     late = " [the rig was late]" if level.rig_was_late else ""
+    decided = f", {level.decided} calls decided" if level.decided else ""
     return (
         f"{system:<11}{seen.calls:>5} calls  CPU {level.cpu_share:>4.0%}  "
         f"{level.cpu_us_per_frame:>5.1f} µs a frame  "
         f"uplink p50 {_shown(seen.uplink.p50_ms, 2)} p99 {_shown(seen.uplink.p99_ms, 2)} ms  "
-        f"rig {level.rig_share:.0%}  {verdict}{late}"
+        f"rig {level.rig_share:.0%}  {verdict}{decided}{late}"
     )
 
 

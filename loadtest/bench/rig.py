@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
-from collections.abc import Callable
+import itertools
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from ssl import SSLContext
 from time import monotonic_ns
@@ -25,6 +27,10 @@ BACKLOG = 4096
 _DIAL_TIMEOUT_S = 10.0
 _TALKING_TIMEOUT_S = 10.0
 _DRAIN_S = 1.0
+_VISIT_S = 0.5
+_VISIT_TIMEOUT_S = 15.0
+PERSON_KEY = "0"
+"""Decides a call at once, whatever the model does."""
 _POLL_S = 0.05
 
 T = TypeVar("T")
@@ -37,6 +43,14 @@ class Measured(Generic[T]):
     level: RigLevel
     before: T
     after: T
+
+
+@dataclass(slots=True)
+class Visits:
+    """Short calls: closed by the system after the key, and those that were not."""
+
+    decided: int = 0
+    failed: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -125,6 +139,45 @@ class Rig:
             return
         self._seats.append(seat)
         self._wheel.add(seat.caller.beat)
+
+    @contextlib.asynccontextmanager
+    async def deciding(self, per_second: float, media_url: str) -> AsyncIterator[Visits]:
+        """Meanwhile so many further calls a second come, press a key and are decided."""
+        visits = Visits()
+        coming = asyncio.create_task(self._let_come(per_second, media_url, visits))
+        try:
+            yield visits
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+    async def _let_come(self, per_second: float, media_url: str, visits: Visits) -> None:
+        begin_s = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as tasks:
+            for number in itertools.count():
+                await self._sleep_until(begin_s + number / per_second)
+                tasks.create_task(self._visit(media_url, visits))
+
+    async def _visit(self, media_url: str, visits: Visits) -> None:
+        self._dialled += 1
+        call = CallState(self._dialled)
+        caller = Caller(self._board, call)
+        self._board.calls[call.number] = call
+        try:
+            async with asyncio.timeout(_VISIT_TIMEOUT_S):
+                transport, _ = await ws_connect(lambda: caller, media_url, use_aiofastnet=True)
+                self._wheel.add(caller.beat)
+                await asyncio.sleep(_VISIT_S)
+                caller.press(PERSON_KEY)
+                await transport.wait_disconnected()
+        except (OSError, TimeoutError, WSError):
+            visits.failed += 1
+        else:
+            visits.decided += 1
+        finally:
+            self._wheel.remove(caller.beat)
+            caller.hang_up()
+            del self._board.calls[call.number]
 
     async def _hang_up(self, seat: _Seat) -> None:
         self._seats.remove(seat)

@@ -75,6 +75,17 @@ def mark(number: int, sequence_number: int, name: str) -> bytes:
     )
 
 
+def dtmf(number: int, sequence_number: int, digit: str) -> bytes:
+    return orjson.dumps(
+        {
+            "event": "dtmf",
+            "sequenceNumber": str(sequence_number),
+            "streamSid": stream_sid(number),
+            "dtmf": {"track": "inbound_track", "digit": digit},
+        }
+    )
+
+
 def stop(number: int, sequence_number: int) -> bytes:
     return orjson.dumps(
         {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from loadtest.bench.__main__ import main
 from loadtest.bench.bench import Bench, BenchPlan
 from loadtest.bench.figures import Level
 from loadtest.bench.rig import Rig
-from loadtest.bench.system import CEILING, YARDSTICK, BenchError, Seats, System
+from loadtest.bench.system import BRIDGE, CEILING, YARDSTICK, BenchError, Seats, System
 
 ANYWHERE = Seats(None, None)
 
@@ -69,3 +71,17 @@ async def test_a_system_is_gone_when_its_block_is_left(rig: Rig, tmp_path: Path)
 def test_a_bad_option_is_named_before_anything_starts(arguments: list[str], says: str) -> None:
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, says in result.output) == (2, True)
+
+
+async def test_levels_are_measured_again_while_calls_are_decided(rig: Rig, tmp_path: Path) -> None:
+    plan = BenchPlan(
+        (BRIDGE,), runs=1, levels=(2,), search_steps=0, window_s=3, decisions_per_second=4
+    )
+    (run,) = await Bench(plan, rig, ANYWHERE, tmp_path, lambda _system, _level: None).run()
+    quiet, busy = run.levels
+    assert (quiet.decided, busy.undecided) == (0, 0)
+    assert busy.decided > 0
+    assert busy.seen.calls == 2
+    with contextlib.closing(sqlite3.connect(tmp_path / "calls.db")) as database:
+        (stored,) = database.execute("SELECT count(*) FROM decisions").fetchone()
+    assert stored >= busy.decided
