@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -105,3 +106,19 @@ async def test_twilio_is_asked_how_a_call_ended_that_nobody_reported(start: Star
     never = await ask(unheard)
     assert never is not None
     assert (never.call_sid, never.status) == (unheard, "unknown")
+
+
+async def test_what_was_said_survives_a_crash_two_seconds_later(start: Start) -> None:
+    system = await start(model("long", said=["I was charged twice."]))
+    steps = (WaitForStream(), TURN, StayOnLine(3_000))
+    calling = asyncio.create_task(system.call(*steps))
+    await system.noted("caller_said")
+    call_sid = system.notes[0][0]
+    async with asyncio.timeout(2):
+        while True:
+            stored = await read_call(system.store, call_sid)
+            if stored is not None and ("caller_said", "I was charged twice.") in said(stored):
+                break
+            await asyncio.sleep(0.05)
+    assert not calling.done()
+    await calling
