@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from loadtest.twilio import (
@@ -105,3 +107,16 @@ async def test_the_words_said_last_travel_along_although_the_model_gave_no_summa
     envelope = (await system.decision(call)).envelope
     assert envelope["summary"] == 'The caller said: "There is a burst pipe in my kitchen!"'
     assert envelope["urgency"] == "emergency"
+
+
+async def test_of_a_sentence_that_was_cut_the_agent_reads_what_the_caller_heard(
+    start: Start,
+) -> None:
+    system = await start(model("long", said=["Hello."]))
+    steps = (WaitForStream(), TURN, InterruptAfterMs(2000), Press("0"), StayOnLine(20_000))
+    call = await system.call(*steps)
+    assert isinstance(call.outcome, FlexTask)
+    turns = call.outcome.attributes["turns"]
+    assert isinstance(turns, list)
+    assert turns[-1]["who"] == "assistant"
+    assert re.fullmatch("Let me( tell)?( you)? …", turns[-1]["text"])

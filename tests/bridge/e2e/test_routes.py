@@ -14,7 +14,7 @@ from loadtest.twilio import (
     Voicemail,
 )
 from tests.bridge.e2e.conftest import Start
-from tests.bridge.e2e.system import CALLER, FLOW, PUBLIC, model, routes_to
+from tests.bridge.e2e.system import CALLER, FILE, FLOW, PUBLIC, model, routes_to
 
 REFERENCE = re.compile(r"TR-\d{8}-\d{4}")
 
@@ -131,6 +131,17 @@ async def test_a_dialled_callee_hears_the_summary_accepts_and_is_connected(start
     said = whispered.answer.body.decode()
     assert "Call for ACME from Rachel Kim. Pipe burst." in said
     assert "Press 1 to accept." in said
+
+
+async def test_a_sip_callee_hears_the_summary_accepts_and_is_connected(start: Start) -> None:
+    desk = "sip:desk@pbx.example"
+    file = FILE.read_text(encoding="utf-8").replace('number = "+14155550111"', f'sip = "{desk}"')
+    system = await start(model(routes_to("emergency", summary="Pipe burst.")), file=file)
+    call = await system.call(callees={desk: Callee(rings_ms=50, keys=((50, "1"),))})
+    assert call.outcome == Dialled((desk,), "completed", True, desk)
+    whispered = next(asked for asked in call.webhooks if asked.purpose == "whisper")
+    assert whispered.answer is not None
+    assert "Pipe burst. Press 1 to accept." in whispered.answer.body.decode()
 
 
 async def test_voicemail_keeps_the_recording_its_words_and_the_callback(start: Start) -> None:
