@@ -1,0 +1,253 @@
+"""What one call came to when it is over: where it went, what failed, what was lost on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from loadtest.harness.calllog import CallLog, TurnLog
+from loadtest.harness.meter import Meter
+from loadtest.harness.result import Waterfall
+from loadtest.harness.tracking import Answer, CallTrack, SessionTrack
+from loadtest.twilio import (
+    CallerHungUp,
+    CallResult,
+    DocumentError,
+    FlexTask,
+    Outcome,
+    Queued,
+    Severity,
+    StreamEnd,
+    StudioReturn,
+    StudioTrigger,
+)
+
+WAITED_S = 2.0
+"""A caller who waits less for an answer has not been left without one."""
+AFTER_SPEECH_S = 3.0
+"""A clear so soon after the caller spoke was asked for by what was said."""
+FRAME_MS = 20
+RUN_OVER = "time over"
+"""Why callers hang up when the run's own time is over."""
+_NUMBERS = re.compile(r"\b(?:MZ|CA|FW|AC|WW)[0-9a-f]{32}\b|(?<=:)\d{2,5}\b")
+_INTENT_KEYS = ("intent", "handoffReason")
+
+
+def judge_call(
+    meter: Meter, track: CallTrack, log: CallLog, result: CallResult, expect: Mapping[str, Any]
+) -> None:
+    """Add one call to the figures."""
+    log.close()
+    counts = meter.counts
+    counts["calls"] += 1
+    counts["frames"] += len(track.sent)
+    cut = isinstance(result.outcomes[-1], CallerHungUp) and result.outcomes[-1].reason == RUN_OVER
+    counts["calls_cut"] += cut
+    meter.outcome(describe(result.outcome))
+    counts["misrouted"] += _misrouted(result.outcome, expect)
+    failure = _failure(result)
+    if failure is not None:
+        counts["calls_failed"] += 1
+        meter.error(failure)
+    _notices(meter, result)
+    counts["streams_refused"] += sum(one.end is StreamEnd.REFUSED for one in result.streams)
+    _unanswered(meter, log, result, cut=cut)
+    _uplink(meter, track)
+    for session in track.sessions.values():
+        for answer in session.answers:
+            _downlink(meter, track, session, answer, log)
+    for turn in log.turns:
+        if turn.answered is not None:
+            meter.turn(_waterfall(track, turn, result.call_sid))
+
+
+def describe(outcome: Outcome) -> str:
+    """Where a call went, with what told it so, and nothing of the caller."""
+    match outcome:
+        case StudioReturn(params=params):
+            return _with("studio return", params)
+        case StudioTrigger(params=params):
+            return _with("studio trigger", params)
+        case FlexTask(attributes=attributes):
+            return _with("flex", attributes)
+        case Queued(queue=queue):
+            return f"queue {queue}"
+        case CallerHungUp(reason=reason):
+            return f"caller hung up ({reason})"
+        case DocumentError(code=code):
+            return f"document error {code}"
+        case _:
+            name = type(outcome).__name__
+            return re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
+
+
+def _with(place: str, data: Mapping[str, object]) -> str:
+    told = [f"{name}={data[name]}" for name in ("intent", "queue") if data.get(name)]
+    return " ".join([place, *told])
+
+
+def _misrouted(outcome: Outcome, expect: Mapping[str, Any]) -> bool:
+    wanted = expect.get("intent")
+    match outcome:
+        case StudioReturn(params=data) | StudioTrigger(params=data) | FlexTask(attributes=data):
+            return wanted is not None and data.get("intent") not in (None, wanted)
+        case _:
+            return False
+
+
+def _failure(result: CallResult) -> str | None:
+    """Why the bridge failed this call, if it did."""
+    outcome = result.outcomes[-1]
+    if isinstance(outcome, DocumentError):
+        return f"{outcome.code}: {_general(outcome.message)}"
+    for stream in result.streams:
+        if stream.end is StreamEnd.REFUSED:
+            return f"stream refused: {_general(_notice_of(result, stream.stream_sid))}"
+        if stream.end is StreamEnd.LOST:
+            return "stream lost: connection ended without a close, or broke the protocol"
+        if stream.end is StreamEnd.CLOSED_BY_SERVER and stream.close_code not in (1000, 1005):
+            return f"stream closed with {stream.close_code} {stream.close_reason}".strip()
+    if not result.streams:
+        return "no media stream was opened"
+    return None
+
+
+def _notice_of(result: CallResult, stream_sid: str) -> str:
+    return next((n.message for n in result.notices if n.subject == stream_sid), "no reason given")
+
+
+def _notices(meter: Meter, result: CallResult) -> None:
+    for notice in result.notices:
+        if notice.severity is not Severity.INFO:
+            meter.counts["notices"] += notice.count
+            meter.error(f"{int(notice.code)} {_general(notice.message)}")
+
+
+def _general(text: str) -> str:
+    """Without what is different every time."""
+    return _NUMBERS.sub("…", text)[:200]
+
+
+def _unanswered(meter: Meter, log: CallLog, result: CallResult, *, cut: bool) -> None:
+    """Turns after which the caller waited and heard nothing, while the stream was there."""
+    for turn, following in zip_longest(log.turns, log.turns[1:]):
+        if not turn.waiting or turn.ended is None:
+            continue
+        if following is not None:
+            waited_s = following.started - turn.ended
+        elif cut or log.stream_ended is not None:
+            continue  # the bridge handed over instead of answering, or nobody waited
+        else:
+            waited_s = result.timeline[-1].at - turn.ended
+        meter.counts["unanswered_turns"] += waited_s >= WAITED_S
+
+
+# --- what was lost ------------------------------------------------------------------------------
+
+
+def _uplink(meter: Meter, track: CallTrack) -> None:
+    """Up to the last frame that came: after it the bridge may have been done with the model."""
+    if not track.arrived:
+        return
+    arrived = np.array(track.arrived, dtype=np.int64)
+    distinct = np.unique(arrived)
+    before = np.maximum.accumulate(np.concatenate(([-1], arrived[:-1])))
+    _, firsts = np.unique(arrived, return_index=True)
+    first_time = np.zeros(len(arrived), dtype=bool)
+    first_time[firsts] = True
+    counts = meter.counts
+    counts["lost_frames"] += int(distinct[-1]) + 1 - len(distinct)
+    counts["duplicate_frames"] += len(arrived) - len(distinct)
+    counts["reordered_frames"] += int(np.sum((arrived < before) & first_time))
+
+
+def _downlink(
+    meter: Meter, track: CallTrack, session: SessionTrack, answer: Answer, log: CallLog
+) -> None:
+    """What the caller never heard of one answer, though nobody had asked for silence."""
+    horizon = _undisturbed_until(answer, log)
+    number = session.number
+    lost = [
+        frame
+        for frame in range(answer.first, answer.end)
+        if session.sent[frame] < horizon and (number, frame) not in track.heard
+    ]
+    meter.counts["lost_audio_ms"] += len(lost) * FRAME_MS
+    played = [
+        frame
+        for frame in range(answer.first, answer.end)
+        if (number, frame) in track.heard and (number, frame) not in track.cut
+    ]
+    if answer.audible is None or not played:
+        return
+    meter.counts["clipped_starts"] += played[0] > answer.audible[0]
+    if answer.complete and played[-1] < answer.audible[1]:
+        meter.counts["clipped_ends"] += not _asked_for(answer, track, number, log)
+
+
+def _undisturbed_until(answer: Answer, log: CallLog) -> float:
+    """Up to here everything that was sent had to be heard."""
+    ends = [log.stream_ended - 1.0] if log.stream_ended is not None else []
+    for started, ended in log.speech:
+        if started <= answer.began <= ended:
+            return float("-inf")
+        if started > answer.began:
+            ends.append(started)
+    ends += [cleared for cleared in log.clears if cleared > answer.began]
+    return min(ends, default=float("inf"))
+
+
+def _asked_for(answer: Answer, track: CallTrack, number: int, log: CallLog) -> bool:
+    """Whether the caller's own words or leaving are why its end was not heard."""
+    planned_end = max(
+        track.heard[key]
+        for frame in range(answer.first, answer.end)
+        if (key := (number, frame)) in track.heard
+    )
+    if log.stream_ended is None:
+        return True  # the caller left, or the run was over
+    if any(answer.began <= start <= planned_end for start, _ in log.speech):
+        return True
+    return any(
+        answer.began <= cleared <= planned_end + 1
+        and any(start <= cleared <= end + AFTER_SPEECH_S for start, end in log.speech)
+        for cleared in log.clears
+    )
+
+
+# --- one turn -----------------------------------------------------------------------------------
+
+
+def _waterfall(track: CallTrack, turn: TurnLog, call_sid: str) -> Waterfall:
+    ended = turn.ended or 0.0
+
+    def since(at: float | None) -> float | None:
+        return None if not at else round((at - ended) * 1000, 3)
+
+    frame = turn.last_frame
+    stopped = _first(track, "stops", ended, turn.answered)
+    return Waterfall(
+        call=call_sid,
+        turn=turn.number,
+        uplink_ms=since(track.watched.get(frame) if frame is not None else None),
+        speech_stopped_ms=since(stopped),
+        first_model_audio_ms=since(_first(track, "first_audio", stopped or ended, turn.answered)),
+        first_audio_sent_ms=since(turn.media_at),
+        first_audio_out_ms=since(turn.answered),
+        mark_ms=since(turn.marked),
+    )
+
+
+def _first(track: CallTrack, what: str, after: float, before: float | None) -> float | None:
+    """The first moment of this kind in any of the call's sessions between the two."""
+    return min(_between(track, what, after, before or float("inf")), default=None)
+
+
+def _between(track: CallTrack, what: str, after: float, before: float) -> Iterator[float]:
+    for session in track.sessions.values():
+        moments: list[float] = getattr(session, what)
+        yield from (at for at in moments if after <= at <= before)

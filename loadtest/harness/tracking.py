@@ -1,0 +1,252 @@
+"""Follows every frame of every call: out of the caller, into the model, and back to the ear.
+
+Both ends are in this process and share one clock. A call is known to the model by the marks in the
+caller's audio, a session to the caller by those in the model's.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from dataclasses import dataclass, field
+
+from loadtest.harness import watermark
+from loadtest.harness.framereader import FrameReader
+from loadtest.harness.meter import Meter
+from loadtest.harness.watermark import DOWNLINK, NUMBER_LIMIT, UPLINK
+from loadtest.realtime import KnownCall, SessionRecord
+from loadtest.realtime.record import ResponseRecord
+from loadtest.twilio.audio import is_audible
+from loadtest.twilio.playout import BYTES_PER_SECOND
+from loadtest.twilio.wire import FRAME_BYTES
+
+LATE_MS = 100.0
+"""A caller frame that is under way for longer is counted as late."""
+
+
+@dataclass(eq=False)
+class Answer:
+    """One spoken piece of the model: frames ``first`` up to ``end`` of its session were sent."""
+
+    first: int
+    response: ResponseRecord
+    audible: tuple[int, int] | None
+    """First and last frame that can be heard, if all of it is sent."""
+    began: float
+    total_bytes: int
+    end: int = 0
+    sent_bytes: int = 0
+    over: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """All of it was sent, and the model did not take it back."""
+        return self.sent_bytes >= self.total_bytes and self.response.status in (
+            "completed",
+            "in_progress",
+        )
+
+
+class CallTrack:
+    """The caller's end of one call."""
+
+    def __init__(self, number: int, known: KnownCall | None) -> None:
+        self.number = number
+        self.known = known
+        self.sent = array("d")
+        """When each frame went out, by its number."""
+        self.sessions: dict[int, SessionTrack] = {}
+        self.arrived = array("L")
+        """Numbers of the frames that came to the model, as they came."""
+        self.watched: dict[int, float] = {}
+        """Frames whose arrival is of interest; 0.0 until then."""
+        self.heard: dict[tuple[int, int], float] = {}
+        """Session and frame of model audio: when it was, or would have been, at the ear."""
+        self.cut: set[tuple[int, int]] = set()
+        """Those of them that a clear or the stream's end threw away."""
+        self.first_media_after: float | None = None
+
+
+class Ear:
+    """The listener on a caller's line: reads the model's marks from what arrives."""
+
+    def __init__(self, track: CallTrack, tracker: Tracker) -> None:
+        self._track = track
+        self._tracker = tracker
+        self._batch = tracker.meter.batch("downlink")
+        self._reader = FrameReader(DOWNLINK, tracker.session_has_sent, self._found)
+        self._now = self._starts = 0.0
+
+    def heard(self, ulaw: bytes, starts: float) -> None:
+        self._now, self._starts = time.monotonic(), starts
+        if self._track.first_media_after is None:
+            self._track.first_media_after = self._now
+        if self._tracker.follows_model:
+            self._reader.read(ulaw)
+
+    def cut(self, now: float) -> None:
+        self._reader.forget()
+        track = self._track
+        for key, plays_at in reversed(track.heard.items()):
+            if plays_at < now:
+                break
+            track.cut.add(key)
+
+    def _found(self, stream: int, frame: int, offset: int) -> None:
+        session, track = self._tracker.sessions[stream], self._track
+        key = (stream, frame)
+        if key in track.heard:
+            return
+        if session.call is not track:
+            self._tracker.meter.error("audio for one caller reached another")
+            return
+        track.heard[key] = self._starts + offset / BYTES_PER_SECOND
+        self._batch.append(int((self._now - session.sent[frame]) * 1_000_000))
+
+
+class SessionTrack:
+    """The model's end: a tap of one simulated session."""
+
+    def __init__(self, number: int, tracker: Tracker) -> None:
+        self.number = number
+        self.call: CallTrack | None = None
+        self.sent = array("d")
+        """When each marked frame of answers went out, by its number."""
+        self.answers: list[Answer] = []
+        self.stops: list[float] = []
+        """When the model noticed that the caller had finished."""
+        self.first_audio: list[float] = []
+        """When the model's answers began to leave."""
+        self.configured_at: float | None = None
+        self._tracker = tracker
+        self._uplink = tracker.meter.batch("uplink")
+        self._counts = tracker.meter.counts
+        self._reader = FrameReader(UPLINK, tracker.call_has_sent, self._found)
+        self._stopped: float | None = None
+        self._begun: set[str] = set()
+
+    # --- what came in ---------------------------------------------------------------------------
+
+    def appended(self, audio: bytes) -> None:
+        self._reader.read(audio)
+
+    def _found(self, stream: int, frame: int, _offset: int) -> None:
+        now = time.monotonic()
+        call = self._tracker.calls[stream]
+        if self.call is not call:
+            self._belongs_to(call)
+        call.arrived.append(frame)
+        if frame in call.watched:
+            call.watched[frame] = now
+        sent = call.sent[frame]
+        if self.configured_at is None or sent < self.configured_at:
+            self._counts["held_frames"] += 1
+            return
+        self._uplink.append(int((now - sent) * 1_000_000))
+        if now - sent > LATE_MS / 1000:
+            self._counts["late_frames"] += 1
+
+    def _belongs_to(self, call: CallTrack) -> None:
+        if self.call is not None:
+            self._tracker.meter.error("audio of one caller reached the model's session of another")
+        self.call = call
+        call.sessions[self.number] = self
+
+    def configured(self) -> None:
+        if self.configured_at is None:
+            self.configured_at = time.monotonic()
+
+    def known_call(self) -> KnownCall | None:
+        return None if self.call is None else self.call.known
+
+    # --- what went out --------------------------------------------------------------------------
+
+    def speech_stopped(self) -> None:
+        self._stopped = time.monotonic()
+        self.stops.append(self._stopped)
+
+    def speaking(self, ulaw: bytes, response: ResponseRecord) -> bytes:
+        """Marked only for a caller who is known: what is said to nobody may be kept for others."""
+        if self.call is None:
+            return ulaw
+        first = len(self.sent)
+        audio = ulaw + b"\xff" * (-len(ulaw) % FRAME_BYTES)
+        if first + len(audio) // FRAME_BYTES >= NUMBER_LIMIT:
+            return ulaw
+        answer = Answer(first, response, _audible(audio, first), time.monotonic(), len(audio))
+        answer.end = first
+        self.answers.append(answer)
+        return watermark.mark_all(DOWNLINK, self.number, first, audio)
+
+    def spoke(self, byte_count: int, response: ResponseRecord) -> None:
+        now = time.monotonic()
+        if response.response_id not in self._begun:
+            self._begun.add(response.response_id)
+            self.first_audio.append(now)
+            if self._stopped is not None:
+                self._tracker.meter.latency("first_model_audio", (now - self._stopped) * 1000)
+                self._stopped = None
+        answer = self.answers[-1] if self.answers else None
+        if answer is None or answer.response is not response:
+            return
+        answer.sent_bytes += byte_count
+        end = answer.first + answer.sent_bytes // FRAME_BYTES
+        self.sent.extend([now] * (end - answer.end))
+        answer.end = end
+
+    def answered(self, response: ResponseRecord) -> None:
+        """Nothing is due then: the record says how it ended."""
+
+
+def _audible(audio: bytes, first: int) -> tuple[int, int] | None:
+    """Looked for from both ends, for what is between does not matter."""
+    count = len(audio) // FRAME_BYTES
+
+    def heard(index: int) -> bool:
+        return is_audible(audio[index * FRAME_BYTES : (index + 1) * FRAME_BYTES])
+
+    start = next((index for index in range(count) if heard(index)), None)
+    if start is None:
+        return None
+    last = next(index for index in range(count - 1, -1, -1) if heard(index))
+    return first + start, first + last
+
+
+@dataclass(eq=False)
+class Tracker:
+    """All calls and sessions of a run. ``follows_model``: the model is ours and marks its audio."""
+
+    meter: Meter
+    follows_model: bool
+    calls: dict[int, CallTrack] = field(default_factory=dict)
+    sessions: dict[int, SessionTrack] = field(default_factory=dict)
+    sessions_seen: int = 0
+    _placed: int = 0
+
+    def call(self, known: KnownCall | None) -> CallTrack:
+        """A call is about to be placed."""
+        track = CallTrack(self._placed % NUMBER_LIMIT, known)
+        self._placed += 1
+        self.calls[track.number] = track
+        return track
+
+    def session(self, _record: SessionRecord) -> SessionTrack:
+        """A connection to the model was opened: the server's maker of taps."""
+        track = SessionTrack(self.sessions_seen % NUMBER_LIMIT, self)
+        self.sessions_seen += 1
+        self.sessions[track.number] = track
+        return track
+
+    def forget(self, call: CallTrack) -> None:
+        """The call is over and measured; its sessions serve nobody else."""
+        self.calls.pop(call.number, None)
+        for number in call.sessions:
+            self.sessions.pop(number, None)
+
+    def call_has_sent(self, stream: int, frame: int) -> bool:
+        call = self.calls.get(stream)
+        return call is not None and frame < len(call.sent)
+
+    def session_has_sent(self, stream: int, frame: int) -> bool:
+        session = self.sessions.get(stream)
+        return session is not None and frame < len(session.sent)
