@@ -28,6 +28,8 @@ class LineCache:
 
     def get(self, voice: str, model: str, text: str) -> CachedLine | None:
         """The line, if it was made before. A file that cannot be read counts as none."""
+        if not text:
+            return None
         key = line_key(voice, model, text)
         if key not in self._lines:
             path = self._folder / f"{key}.wav"

@@ -81,9 +81,11 @@ class ListeningSocket(socket.socket):
     _spare: int | None = None
     _turned_away = 0
 
+    def listen(self, *backlog: int) -> None:
+        super().listen(*backlog)
+        self._keep_spare()
+
     def accept(self) -> tuple[socket.socket, Any]:
-        if self._spare is None:
-            self._keep_spare()
         try:
             accepted = super().accept()
         except OSError as error:
@@ -114,6 +116,8 @@ class ListeningSocket(socket.socket):
         self._keep_spare()
 
     def _keep_spare(self) -> None:
+        if self._spare is not None:
+            return
         with contextlib.suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 

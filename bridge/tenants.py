@@ -44,7 +44,7 @@ class Tenant:
 
     def fixed_lines(self) -> list[str]:
         """Sentences worth keeping as audio, in every configured language."""
-        names = ("greeting", "apology", "hold")
+        names = ("greeting", "apology", "hold", "closing", "goodbye")
         spoken = (
             self.line(name, language)
             for name in names

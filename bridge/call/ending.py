@@ -5,12 +5,13 @@ from __future__ import annotations
 from bridge.call.desk import Finish
 from bridge.call.effects import Effect, EndCall, Note
 from bridge.call.state import CallState, Phase
-from bridge.call.voice import LINE_ITEM
+from bridge.call.voice import LINE_ITEM, CachedLine
 from bridge.protocol.realtime import AddText, CancelResponse, CreateResponse
 from bridge.protocol.twilio_stream import SendMark, mark_name
-from dispatch.outcome import AssistantFailed, LimitKind, Outcome
+from dispatch.outcome import AssistantFailed, LimitKind, Outcome, Resolved
 
 CLOSING_PURPOSE = "closing"
+END_ITEM = f"{LINE_ITEM}_end"
 ENDING_CANCELLED = (
     "The caller spoke before the call was moved on. Nothing has been transferred. Listen to them, "
     "answer, and call the tool again when it is clear what they want."
@@ -26,6 +27,8 @@ class Ending:
         self._closing_response: str | None = None
         self._end_mark: str | None = None
         self._end_marks = 0
+        self._closing_by = 0.0
+        self._sent_before = 0
         self._cancelled = 0
 
     def decide(self, finish: Finish, now: float) -> list[Effect]:
@@ -35,6 +38,7 @@ class Ending:
             return []
         state.phase = Phase.CLOSING
         self._finish = finish
+        waited_for = state.timers.at("hold") if "hold" in state.timers else None
         state.timers.cancel(
             "answer",
             "caller_silence",
@@ -48,8 +52,10 @@ class Ending:
         )
         state.responses.forget()
         decided: list[Effect] = [Note("decided", {"outcome": type(finish.outcome).__name__})]
-        if not finish.closing or not state.model_ready:
+        if not finish.closing:
             return decided + self._spoken(now)
+        if not state.model_ready:
+            return decided + self._say_ourselves(now)
         state.responses.owe(
             CreateResponse(
                 instructions=finish.closing,
@@ -57,7 +63,11 @@ class Ending:
                 metadata={"purpose": CLOSING_PURPOSE},
             )
         )
-        state.timers.set("closing", state.spoken_by(now) + state.limits.closing_start_s)
+        self._closing_by = state.spoken_by(now) + state.limits.closing_length_s
+        begun_by = state.spoken_by(now) + state.limits.closing_start_s
+        if waited_for is not None and self._own_line() is not None:
+            begun_by = min(begun_by, waited_for)  # the caller has been waiting for this answer
+        state.timers.set("closing", begun_by)
         return decided
 
     def decide_at_once(self, finish: Finish, now: float) -> list[Effect]:
@@ -79,7 +89,7 @@ class Ending:
         state = self._state
         note = Note("gave_up", {"reason": reason})
         if state.phase is Phase.CLOSING:
-            return [note, *self._spoken(now)]  # decided already; only the closing line is lost
+            return [note, *self._say_ourselves(now)]  # decided already; only its line is lost
         outcome = AssistantFailed(reason)
         line = state.script.apology_line
         if line is None or state.phase is Phase.NEW:
@@ -100,16 +110,12 @@ class Ending:
 
     def response_started(self, response_id: str, purpose: str | None) -> list[Effect]:
         """A response while the call is ending: the closing line, or one nobody wants any more."""
-        if purpose == CLOSING_PURPOSE:
+        if purpose == CLOSING_PURPOSE and self._end_mark is None:
+            self._sent_before = self._state.voice.sent_bytes
             self._closing_response = response_id
-            self._state.timers.set("closing", self._by_generation(response_id))
             return []
         self._state.voice.mute(response_id)
         return [CancelResponse(response_id)]
-
-    def _by_generation(self, response_id: str) -> float:
-        # Generation runs ahead of playback, so the longest closing line is bounded by a fixed time.
-        return self._state.timers.at("closing") + self._state.limits.closing_length_s
 
     def closing_refused(self) -> list[Effect]:
         """What was taken for the closing line was an answer of the server's own: not wanted."""
@@ -119,7 +125,9 @@ class Ending:
         return self._silence_model()
 
     def response_done(self, response_id: str, now: float) -> list[Effect]:
-        return self._spoken(now) if response_id == self._closing_response else []
+        if response_id != self._closing_response:
+            return []
+        return self._spoken(now) if self._closing_heard() else self._say_ourselves(now)
 
     def mark(self, name: str) -> list[Effect]:
         """The terminal mark came back: all of the closing line was heard."""
@@ -127,9 +135,19 @@ class Ending:
             return []
         return self.end(self._finish.outcome, "closing_heard")
 
-    def timed_out(self) -> list[Effect]:
+    def timed_out(self, now: float) -> list[Effect]:
+        """The closing line was to have begun, or gone on, or been heard by now."""
+        state = self._state
         if self._finish is None:
             return []
+        if self._end_mark is None and self._closing_heard() and now < self._closing_by:
+            silent_by = state.spoken_by(now) + state.limits.closing_start_s
+            if state.voice.playback.pending:
+                state.timers.set("closing", min(silent_by, self._closing_by))
+                return []
+        unsaid = self._end_mark is None and not self._closing_heard()
+        if unsaid and self._own_line() is not None:
+            return self._say_ourselves(now)
         return self.end(self._finish.outcome, "closing_timeout")
 
     @property
@@ -150,6 +168,27 @@ class Ending:
         state.timers.cancel("closing")
         state.timers.set("decision", now + state.limits.undecided_s)
         return [AddText("system", ENDING_CANCELLED), Note("ending_cancelled")]
+
+    def _say_ourselves(self, now: float) -> list[Effect]:
+        """The model cannot say the closing line, or does not: the cached one, if there is one."""
+        state, line = self._state, self._own_line()
+        effects: list[Effect] = []
+        if line is not None and self._end_mark is None and not self._closing_heard():
+            effects += self._silence_model()
+            state.transcript.words("assistant", END_ITEM, line.text, state.since_start_ms(now))
+            effects += state.voice.play_line(END_ITEM, line)
+        state.responses.forget()
+        return [*effects, *self._spoken(now)]
+
+    def _own_line(self) -> CachedLine | None:
+        resolved = self._finish is not None and isinstance(self._finish.outcome, Resolved)
+        script = self._state.script
+        return script.goodbye_line if resolved else script.closing_line
+
+    def _closing_heard(self) -> bool:
+        """Whether the model has begun to say it."""
+        begun = self._closing_response is not None
+        return begun and self._state.voice.sent_bytes > self._sent_before
 
     def _spoken(self, now: float) -> list[Effect]:
         """All of the closing line was sent: end when its last audio was heard, or soon after."""

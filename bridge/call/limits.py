@@ -33,8 +33,9 @@ class CallLimits:
     undecided_s: float = 120.0
     """No decision by then: the default route, with what is known."""
     max_turns: int = 30
-    closing_start_s: float = 4.0
-    """The closing line must have begun by then, otherwise the call moves without it."""
+    closing_start_s: float = 2.5
+    """The closing line must have begun by then; otherwise the cached one is played, or the call
+    moves without any. The same where it stalls before its end."""
     closing_length_s: float = 20.0
     """The longest closing line, from its response's begin to its last audio sent."""
     closing_margin_s: float = 2.0

@@ -37,6 +37,9 @@ class Script:
     greeting_line: CachedLine | None = None
     apology_line: CachedLine | None = None
     hold_line: CachedLine | None = None
+    closing_line: CachedLine | None = None
+    goodbye_line: CachedLine | None = None
+    """What is said last where the model cannot say it; ``goodbye_line`` where nobody follows."""
     server_interrupts: bool = True
     """``interrupt_response``: the server cancels its response when the caller speaks."""
     server_answers: bool = True

@@ -33,6 +33,8 @@ class AssistantVoice:
     def __init__(self) -> None:
         self.playback = Playback()
         self._muted: set[str] = set()
+        self.sent_bytes = 0
+        """Of all that was ever played."""
 
     def play(self, item_id: str, content_index: int, payload: str) -> list[Effect]:
         """Audio with a mark behind it, and one before it where the item begins."""
@@ -42,6 +44,7 @@ class AssistantVoice:
             byte_count = 0
         if not byte_count:
             return []  # costs this piece only; Twilio takes no empty payload
+        self.sent_bytes += byte_count
         opening, closing = self.playback.sent(item_id, content_index, byte_count)
         effects: list[Effect] = [PlayAudio(payload), SendMark(closing)]
         return effects if opening is None else [SendMark(opening), *effects]

@@ -61,7 +61,7 @@ class Watch:
             case "caller_silence":
                 return self._caller_silent(now)
             case "closing":
-                return self._ending.timed_out()
+                return self._ending.timed_out(now)
             case "decision":
                 return self._ending.limit("decide", now)
             case "media":

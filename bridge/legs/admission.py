@@ -17,6 +17,7 @@ import structlog
 
 from bridge.call.state import Script
 from bridge.call.triage import TriageDesk
+from bridge.call.voice import CachedLine
 from bridge.config import Settings
 from bridge.legs.pool import ModelPool
 from bridge.legs.runner import Admission, Call
@@ -138,15 +139,17 @@ class Admissions:
         )
 
     def _script(self, tenant: Tenant, language: str | None, brief: str) -> Script:
-        voice, model = tenant.session.voice, tenant.session.model
-        greeting = tenant.line("greeting", language)
-        apology = tenant.line("apology", language)
-        hold = tenant.line("hold", language)
+        def cached(name: str) -> CachedLine | None:
+            text = tenant.line(name, language)
+            return self._lines.get(tenant.session.voice, tenant.session.model, text)
+
         return Script(
-            greeting=greeting,
-            greeting_line=self._lines.get(voice, model, greeting) if greeting else None,
-            apology_line=self._lines.get(voice, model, apology) if apology else None,
-            hold_line=self._lines.get(voice, model, hold) if hold else None,
+            greeting=tenant.line("greeting", language),
+            greeting_line=cached("greeting"),
+            apology_line=cached("apology"),
+            hold_line=cached("hold"),
+            closing_line=cached("closing"),
+            goodbye_line=cached("goodbye"),
             server_interrupts=tenant.session.vad.interrupt_response,
             server_answers=tenant.session.vad.create_response,
             brief=brief,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bridge.call.events import CallerStarted, HandoverRequested, ModelReady
+import pytest
+
+from bridge.call.events import CallerStarted, HandoverRequested, ModelLegClosed, ModelReady
 from bridge.call.state import Phase, Script
 from bridge.call.voice import CachedLine
 from bridge.protocol import realtime as rt
@@ -114,3 +116,97 @@ def test_an_item_that_may_go_on_is_truncated_though_all_that_came_of_it_was_hear
         rt.TruncateItem("item_1", 0, 500)
     ]
     assert call.delta(500) == []
+
+
+# --- the model cannot say the closing line -------------------------------------------------------
+
+LINES = Script(
+    closing_line=CachedLine("One moment.", (audio(1000),)),
+    goodbye_line=CachedLine("Goodbye.", (audio(800),)),
+    hold_line=CachedLine("One moment please.", (audio(600),)),
+)
+GOODBYE = [tw.SendMark("a0.0.line_end"), tw.PlayAudio(audio(800)), tw.SendMark("a0.800.line_end")]
+
+
+def test_without_a_model_the_cached_closing_is_heard_to_its_end(new_call: Rehearse) -> None:
+    call = new_call(LINES)
+    call.feed(CallerStarted())
+    effects = call.feed(tw.Dtmf("9"))
+    assert effects == [
+        tw.SendMark("a0.0.line_end"),
+        tw.PlayAudio(audio(1000)),
+        tw.SendMark("a0.1000.line_end"),
+        tw.SendMark("t1.0.end"),
+    ]
+    assert call.session.state.transcript.lines() == [("assistant", "One moment.")]
+    assert ended_with(call.echo("t1.0.end", after_ms=1000)) is not None
+
+
+def test_a_closing_that_does_not_begin_is_said_from_the_cache(talking_call: Rehearse) -> None:
+    """A caller who is told goodbye: nobody follows."""
+    call = closing_asked(talking_call(LINES, closing_start_s=2.5))
+    decided_at = call.now
+    assert call.wait_for_deadline() == [*GOODBYE, tw.SendMark("t1.0.end")]
+    assert call.now - decided_at == pytest.approx(2.5)
+    late = rt.ResponseStarted("resp_2", {"purpose": "closing"})
+    assert call.feed(late) == [rt.CancelResponse("resp_2")]
+    assert call.delta(500, "item_2", "resp_2") == []
+
+
+def test_who_waited_before_the_decision_does_not_wait_anew_behind_it(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call(LINES, hold_after_s=2.5, closing_start_s=2.5)
+    call.caller_turn()
+    stopped_at = call.now
+    call.now += 2.0
+    closing_asked(call)
+    assert call.wait_for_deadline() == [*GOODBYE, tw.SendMark("t1.0.end")]
+    assert call.now - stopped_at == pytest.approx(2.5)
+
+
+def test_a_closing_that_begins_and_says_nothing_is_said_from_the_cache(
+    talking_call: Rehearse,
+) -> None:
+    call = closing_asked(talking_call(LINES, closing_start_s=2.5))
+    call.feed(rt.ResponseStarted("resp_2", {"purpose": "closing"}))
+    cancelled = rt.CancelResponse("resp_2")
+    assert call.wait_for_deadline() == [cancelled, *GOODBYE, tw.SendMark("t1.0.end")]
+
+
+def test_a_closing_that_fails_unheard_is_said_from_the_cache(talking_call: Rehearse) -> None:
+    call = closing_asked(talking_call(LINES))
+    call.feed(rt.ResponseStarted("resp_2", {"purpose": "closing"}))
+    assert call.done("resp_2", "failed") == [*GOODBYE, tw.SendMark("t1.0.end")]
+
+
+def test_a_model_lost_before_the_closing_leaves_it_to_the_cache(talking_call: Rehearse) -> None:
+    call = closing_asked(talking_call(LINES))
+    effects = call.feed(ModelLegClosed("model_closed_1011"))
+    assert effects == [*GOODBYE, tw.SendMark("t1.0.end")]
+
+
+def test_a_closing_that_stalls_half_said_ends_the_call_within_seconds(
+    talking_call: Rehearse,
+) -> None:
+    """All that came was heard; the caller waits so long for the rest, and no longer."""
+    call = closing_asked(talking_call(LINES, closing_start_s=2.5))
+    call.feed(rt.ResponseStarted("resp_2", {"purpose": "closing"}))
+    marks = call.marks_of(call.delta(3000, "item_2", "resp_2"))
+    began_at = call.now
+    call.echo(marks[0])
+    assert call.wait_for_deadline() == []
+    call.echo(marks[1], after_ms=500)
+    assert ended_with(call.wait_for_deadline()) == Resolved("{}")
+    assert call.now - began_at <= 3.0 + 2.5 + 0.01
+
+
+def test_a_long_closing_is_heard_whole(talking_call: Rehearse) -> None:
+    call = closing_asked(talking_call(LINES, closing_start_s=2.5))
+    call.feed(rt.ResponseStarted("resp_2", {"purpose": "closing"}))
+    marks = call.marks_of(call.delta(9000, "item_2", "resp_2"))
+    call.echo(marks[0])
+    while call.now < 107.0:
+        assert call.wait_for_deadline() == []
+    terminal = call.marks_of(call.done("resp_2"))
+    assert ended_with(call.echo(*terminal, after_ms=2000)) == Resolved("{}")

@@ -236,7 +236,8 @@ def test_turns_run_out(talking_call: Rehearse) -> None:
 def test_a_limit_that_comes_due_while_the_call_is_ending_changes_nothing(
     talking_call: Rehearse,
 ) -> None:
-    call = talking_call(max_call_s=30.0, undecided_s=29.0, caller_silence_s=100.0)
+    limits = {"max_call_s": 30.0, "undecided_s": 29.0, "caller_silence_s": 100.0}
+    call = talking_call(closing_start_s=4.0, **limits)
     wait(call, 28.0)
     call.feed(rt.ResponseStarted("resp_1", {}))
     call.tool("route_call")

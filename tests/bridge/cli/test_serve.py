@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import resource
 import signal
 import socket
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -210,3 +213,50 @@ def test_insecure_local_serves_unsigned_calls(serve: Serve) -> None:
         text = answer.read().decode()
     assert f'url="ws://127.0.0.1:{served.port}/media"' in text
     assert f'action="{url}/after/' in text
+
+
+def post_on(connection: http.client.HTTPConnection, target: str, form: dict[str, str]) -> str:
+    """On a connection that stands already, as Twilio keeps them."""
+    signature = RequestValidator(TOKEN).compute_signature(PUBLIC + target, form)
+    headers = {
+        "X-Twilio-Signature": signature,
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    connection.request("POST", target, urlencode(form), headers)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    return answer.read().decode()
+
+
+def callers() -> Iterator[dict[str, str]]:
+    """New calls, four a second, not for ever."""
+    for number in range(60):
+        yield FORM | {"CallSid": f"CA{number:032x}", "From": f"+1415555{number:04}"}
+        time.sleep(0.25)
+
+
+def test_without_free_descriptors_calls_go_to_todays_flow_until_there_are_some(
+    serve: Serve,
+) -> None:
+    """Strangers open connections and say nothing: who is answered goes to today's flow, and who
+    cannot be answered is turned away at once, so that Twilio asks the fallback URL."""
+    served = serve(before=open_files_at_most(602), MAX_CALLS="30")
+    arriving = callers()
+    with contextlib.ExitStack() as strangers:
+        twilio = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+        strangers.callback(twilio.close)
+        assert "<Connect" in post_on(twilio, "/voice", next(arriving))
+        for _ in range(640):
+            strangers.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+        with pytest.raises(OSError, match=r"reset|closed"):
+            get(served, "/healthz")
+        answers = (post_on(twilio, "/voice", form) for form in arriving)
+        refused = next(answer for answer in answers if "<Connect" not in answer)
+        assert '<Redirect method="POST">https://ivr.example.com/today</Redirect>' in refused
+    assert any("<Connect" in post(served, "/voice", form) for form in arriving)
+    log = [json.loads(line) for line in served.log.read_text(encoding="utf-8").splitlines()]
+    told = [entry["event"] for entry in log if entry["event"].startswith("files_")]
+    assert told[0] == "files_exhausted"
+    assert {"files_short", "files_again", "files_enough"} < set(told)
+    assert "files_short" in {entry.get("reason") for entry in log}
+    assert len(log) < 200
