@@ -58,7 +58,7 @@ def amounts(highest: float, *, whole: bool = False) -> Scale:
     step = _round_step(max(highest, 1.0 if whole else 1e-3), whole=whole)
     count = max(1, math.ceil(round(highest / step, 9)))
     top = step * count
-    ticks = tuple(Tick(number / count, shown(step * number)) for number in range(count + 1))
+    ticks = tuple(Tick(n / count, _in_steps(step * n, step)) for n in range(count + 1))
     return Scale(0.0, top, ticks)
 
 
@@ -70,7 +70,8 @@ def span(low: float, high: float) -> Scale:
     first = math.ceil(low / step)
     last = math.floor(high / step)
     ticks = [step * number for number in range(first, last + 1)]
-    return Scale(low, high, tuple(Tick((t - low) / (high - low), shown(t)) for t in ticks))
+    extent = high - low
+    return Scale(low, high, tuple(Tick((t - low) / extent, _in_steps(t, step)) for t in ticks))
 
 
 def seconds(longest_s: float) -> Scale:
@@ -101,6 +102,12 @@ def _round_step(extent: float, *, whole: bool = False) -> float:
     power = 10.0 ** math.floor(math.log10(rough))
     fits = (power * step for step in _STEPS if not (whole and power * step % 1))
     return next((step for step in fits if step >= rough * 0.999), power * 10)
+
+
+def _in_steps(value: float, step: float) -> str:
+    """With as many decimals as the step has: neighbours never look the same."""
+    decimals = next((d for d in range(9) if abs(round(step, d) - step) < step * 1e-6), 9)
+    return f"{value:,.{decimals}f}" if value else "0"
 
 
 def shown(value: float) -> str:
