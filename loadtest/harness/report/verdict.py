@@ -61,7 +61,7 @@ def target_of(result: Result) -> str:
     for name in ("target", "voice"):
         if result.plan.get(name):
             return str(result.plan[name])
-    return "an unnamed target"
+    return "our own bridge" if "own_bridge" in result.plan else "an unnamed target"
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
