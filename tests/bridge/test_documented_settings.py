@@ -100,7 +100,7 @@ def test_the_example_needs_only_its_secrets_filled_in(tmp_path: Path) -> None:
         ("MAX_HOPS", "2"),
         ("STREAM_TOKEN_TTL_S", "60"),
         ("ANSWER_WAIT_S", "2.5"),
-        ("CLOSING_WAIT_S", "4"),
+        ("CLOSING_WAIT_S", "2.5"),
         ("DRAIN_S", "60"),
         ("CONTEXT_TTL_S", "86400"),
         ("RETENTION_DAYS", "30"),
