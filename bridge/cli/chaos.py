@@ -13,8 +13,9 @@ import click
 from bridge.lines import LineCache
 from dispatch.text import in_language
 from dispatch.triagefile import load
-from loadtest.chaos.run import TRIAGE_FILE, Report, Wanted, run, tone
-from loadtest.chaos.verdict import INVARIANTS
+from loadtest.chaos.conversation import LINE_MS, tone
+from loadtest.chaos.run import TRIAGE_FILE, Report, Wanted, run
+from loadtest.chaos.verdict import INVARIANTS, SILENCE_MS
 
 BROKEN = 1
 
@@ -51,19 +52,28 @@ def command(
 
 
 def spoken_lines(folder: Path) -> Path:
-    """Greeting, apology and hold, as if the model had said them before."""
+    """The bridge's own lines, as if the model had said them before."""
     cache = LineCache(folder)
     policy = load(TRIAGE_FILE).policy
-    for line in (policy.lines.greeting, policy.lines.apology, policy.lines.hold):
+    said = policy.lines
+    for line in (said.greeting, said.apology, said.hold, said.closing, said.goodbye):
         text = in_language(line, policy.language)
-        cache.put(policy.model.voice, policy.model.model, text, tone(400, 600))
+        cache.put(policy.model.voice, policy.model.model, text, tone(LINE_MS, 600))
     return folder
 
 
 def _print(report: Report, wanted: Wanted) -> None:
     click.echo("outcomes: " + _counted(report.outcomes))
     click.echo("faults: " + _counted(report.happened))
-    click.echo(f"the machine itself was late by up to {report.slack_ms} ms")
+    longest = max(report.waits, default=0)
+    click.echo(f"waits for a sound: {len(report.waits)}, the longest {longest} ms")
+    click.echo(f"the machine itself was late by up to {report.slack_ms} ms at once")
+    if report.forgiven:
+        click.echo(
+            f"above {SILENCE_MS} ms for no more than the machine was late: {report.forgiven}"
+        )
+    if not report.judged:
+        click.echo("no verdict: the machine had no time for this; run it on an idle one")
     for one in report.left:
         click.echo(f"left behind: {one}")
     if report.held:

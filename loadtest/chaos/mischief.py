@@ -169,6 +169,7 @@ class _CallWatch:
             "caller_speech_started": "caller_speaks",
             "caller_speech_ended": "caller_spoke",
             "assistant_started": "assistant_speaks",
+            "stream_closed": "handover",
         }.get(event.kind)
         if event.kind == "stream_opening":
             self._expect()
@@ -179,7 +180,7 @@ class _CallWatch:
             return
         self._steps[step] += 1
         for fault in self._plan.faults:
-            here = (fault.step, fault.turn if step != "ringing" else 1) == (step, self._steps[step])
+            here = (fault.step, fault.turn) == (step, self._steps[step])
             if here and fault.kind not in (*OPENING, "webhook_repeated", "caller_hangs_up"):
                 leg = self._leg(event.call_sid)
                 self._tasks.create_task(self._mischief.act(fault, self._plan, leg))

@@ -6,9 +6,11 @@ import random
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Step: TypeAlias = Literal["ringing", "stream", "caller_speaks", "caller_spoke", "assistant_speaks"]
+Step: TypeAlias = Literal[
+    "ringing", "stream", "caller_speaks", "caller_spoke", "assistant_speaks", "handover"
+]
 """When a fault begins: a webhook is asked, the stream is open, the caller begins, the caller ended,
-the assistant is heard."""
+the assistant is heard, the stream is over and Twilio asks where to go."""
 
 STEPS: tuple[Step, ...] = (
     "ringing",
@@ -16,7 +18,9 @@ STEPS: tuple[Step, ...] = (
     "caller_speaks",
     "caller_spoke",
     "assistant_speaks",
+    "handover",
 )
+ONCE = ("ringing", "handover")
 
 OPENING = (
     "model_refuses_key",
@@ -50,6 +54,9 @@ PROCESS = ("worker_killed", "worker_told_to_stop", "workers_rolled", "store_lock
 EVERY_FAULT = (*OPENING, *MODEL, *TWILIO, *PROCESS)
 
 CALM_SHARE = 0.15
+PATIENT_SHARE = 0.4
+HANDOVER_IS_QUICKER = 40
+"""It takes some milliseconds."""
 SECOND_FAULT_SHARE = 0.25
 PROCESS_SHARE = 0.06
 OFTEN = ("worker_killed", "workers_rolled", "store_locked") * 3
@@ -77,6 +84,8 @@ class CallPlan:
 
     number: int
     faults: tuple[Fault, ...]
+    patient: bool = False
+    """Leaves an assistant that falls silent the time to go on."""
 
     @property
     def last_digits(self) -> str:
@@ -95,9 +104,10 @@ def draw_call(seed: int, number: int, process_faults: bool = True) -> CallPlan:
     draws = rng.random()
     count = 0 if draws < CALM_SHARE else 2 if draws > 1 - SECOND_FAULT_SHARE else 1
     faults = tuple(_draw_fault(rng) for _ in range(count))
+    patient = rng.random() < PATIENT_SHARE
     if not process_faults:
         faults = tuple(fault for fault in faults if fault.kind not in PROCESS)
-    return CallPlan(number, faults)
+    return CallPlan(number, faults, patient)
 
 
 def _draw_fault(rng: random.Random) -> Fault:
@@ -107,8 +117,11 @@ def _draw_fault(rng: random.Random) -> Fault:
     if kind in OPENING or kind == "webhook_repeated":
         step = "ringing"  # from the beginning of the call
     elif kind in MODEL or kind.startswith("twilio"):
-        step = rng.choice(STEPS[1:])
+        step = rng.choice(STEPS[1:-1])
     turn = rng.choice((1, 1, 2))
-    return Fault(
-        kind, step, turn, after_ms=rng.randrange(0, 800), length_ms=rng.randrange(300, 4000)
-    )
+    after_ms, length_ms = rng.randrange(0, 800), rng.randrange(300, 4000)
+    if step in ONCE:
+        turn = 1
+    if step == "handover":
+        after_ms //= HANDOVER_IS_QUICKER
+    return Fault(kind, step, turn, after_ms, length_ms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cli.chaos import spoken_lines
+from loadtest.chaos.lateness import Lateness
 from loadtest.chaos.plan import EVERY_FAULT, PROCESS, CallPlan, draw_call
-from loadtest.chaos.run import Wanted, run
+from loadtest.chaos.run import Report, Wanted, run
 from loadtest.chaos.system import Held, ServingProcesses
-from loadtest.chaos.verdict import faults_of_call, left_behind, silences_ms
+from loadtest.chaos.verdict import faults_of_call, left_behind, waits
 from loadtest.twilio import CallEvent, CallResult, SimulatedTwilio
 from loadtest.twilio.outcomes import CallerHungUp, FlexTask, Outcome, StudioReturn
+from loadtest.twilio.stream_report import StreamReport
 
 SEED = 7
 
@@ -83,6 +86,12 @@ def test_every_fault_comes_up_within_a_thousand_calls() -> None:
 # --- the judgement ----------------------------------------------------------------------------
 
 CALM = CallPlan(1, ())
+
+
+def on_time(_begin: float, _end: float) -> float:
+    return 0.0
+
+
 BACK = StudioReturn("FW1", {})
 TASK = FlexTask("WT1", "WW1", {}, {}, 0, 60, "bridged")
 
@@ -108,26 +117,81 @@ def event(kind: str, at_ms: int, **data: object) -> CallEvent:
     ],
 )
 def test_a_call_arrives_once(outcomes: tuple[Outcome, ...], found: list[str]) -> None:
-    assert faults_of_call(CALM, result(*outcomes), 0) == found
+    assert faults_of_call(CALM, result(*outcomes), on_time) == found
+
+
+def waited(*events: CallEvent) -> list[tuple[int, int]]:
+    return [(round(one.begin * 1000), round(one.end * 1000)) for one in waits(events)]
 
 
 def test_silence_counts_while_the_caller_waits_for_us() -> None:
     timeline = (
-        event("stream_started", 0),
+        event("stream_opening", 0),
+        event("stream_started", 100),
         event("assistant_started", 400),
         event("assistant_stopped", 900),
         event("caller_speech_started", 5000),
         event("caller_speech_ended", 6000),
         event("assistant_started", 9200),
-        event("assistant_stopped", 9900),
-        event("stream_closed", 10_000),
-        event("outcome", 10_150),
+        event("assistant_stopped", 10_700),
+        event("stream_closed", 15_000),
+        event("outcome", 15_150),
     )
-    assert silences_ms(timeline) == [400, 3200, 150]
-    assert faults_of_call(CALM, result(BACK, timeline=timeline), 100) == [
-        "the caller heard nothing for 3200 ms"
-    ]
-    assert faults_of_call(CALM, result(BACK, timeline=timeline), 250) == []
+    assert waited(*timeline) == [(0, 400), (6000, 9200), (15_000, 15_150)]
+    slow = ["the caller heard nothing for 3200 ms, from 6000 ms on"]
+    calls = result(BACK, timeline=timeline)
+    assert faults_of_call(CALM, calls, on_time) == slow
+    assert faults_of_call(CALM, calls, lambda begin, end: 200.0) == []
+    assert faults_of_call(CALM, calls, lambda begin, end: 199.0) == slow
+
+
+def test_a_hold_line_or_half_a_sentence_leave_the_caller_waiting() -> None:
+    assert waited(
+        event("caller_speech_started", 0),
+        event("caller_speech_ended", 1000),
+        event("assistant_started", 3500),
+        event("assistant_stopped", 3900),
+        event("assistant_started", 5000),
+        event("assistant_stopped", 6000),
+        event("call_ended", 30_000),
+    ) == [(1000, 3500), (3900, 5000), (6000, 30_000)]
+
+
+def test_behind_a_whole_sentence_it_is_the_callers_turn() -> None:
+    assert waited(
+        event("caller_speech_started", 0),
+        event("caller_speech_ended", 1000),
+        event("assistant_started", 1500),
+        event("assistant_stopped", 3000),
+        event("call_ended", 30_000),
+    ) == [(1000, 1500)]
+
+
+@pytest.mark.parametrize("verb", ["Connect", "Redirect"])
+def test_a_verb_that_says_nothing_ends_no_silence(verb: str) -> None:
+    assert waited(
+        event("stream_closed", 0), event("verb", 100, verb=verb), event("verb", 300, verb="Say")
+    ) == [(0, 300)]
+
+
+def test_a_call_with_a_stream_and_nothing_to_judge_is_not_taken_for_well() -> None:
+    stream = StreamReport("MZ1", "wss://x", {}, started=0.0)
+    stream.ended = 1.0
+    odd = replace(result(BACK), streams=(stream,))
+    assert faults_of_call(CALM, odd, on_time) == ["nothing shows how long the caller waited"]
+
+
+def test_only_what_the_machine_lost_meanwhile_is_forgiven() -> None:
+    late = Lateness()
+    for until, late_ms in ((10.0, 300.0), (11.0, 4.0), (12.0, 200.0), (20.0, 5000.0)):
+        late.add(until, late_ms)
+    assert [late.between(9, 13), late.between(10.5, 13), late.between(13, 19)] == [500, 200, 0]
+    assert late.worst_ms == 5000
+
+
+def test_a_run_on_a_machine_without_time_is_no_verdict() -> None:
+    assert Report(waits=[100] * 100, forgiven=1).held
+    assert not Report(waits=[100] * 100, forgiven=2).held
 
 
 def test_what_a_worker_still_holds_is_named() -> None:
