@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-313 check serve bench chaos lock clean
+.PHONY: help venv demo test test-313 check serve bench chaos loadtest lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ bench: $(STAMP) ## calls on one core, beside a bare relay, in the same run
 
 chaos: $(STAMP) ## break everything around CALLS calls (100), drawn from SEED (a new one)
 	$(BIN)/triage-bridge chaos --calls $(or $(CALLS),100) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+loadtest: $(STAMP) ## CALLS callers (20) for FOR (50s) against our own bridge, judged by gates; no keys, no network
+	$(BIN)/triage-bridge loadtest run --own-bridge --calls $(or $(CALLS),20) --for $(or $(FOR),50s) --profile fast --seed 1 \
+		--gate first_model_audio.p95=800ms --gate first_audio_out.p95=1400ms --gate barge_in.p95=300ms \
+		--gate greeting.p95=250ms --gate lost_frames=0 --gate calls_failed=0 --gate clipped_starts=0 \
+		--gate clipped_ends=0 --gate audio_after_end=0 --gate misrouted=0
 
 serve: $(STAMP) ## take calls (settings from the environment; see .env.example)
 	$(BIN)/triage-bridge serve

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from loadtest.harness.arrivals import Arrival
 from loadtest.harness.callers import Callers
+from loadtest.harness.compat import Compatibility
 from loadtest.harness.degrade import Degradation
 from loadtest.harness.gates import Gate
 from loadtest.harness.names import COUNTS, FIGURES
@@ -69,6 +70,7 @@ class RunPlan:
     degradation: Degradation = UNHARMED
     gates: tuple[Gate, ...] = ()
     account: Account = Account()
+    compat: Compatibility = field(default_factory=Compatibility)
     allowed_origins: frozenset[str] = frozenset()
     pid: int | None = None
     step_s: float = 1.0
@@ -97,7 +99,7 @@ class RunPlan:
         where: dict[str, Any] = (
             {"target" if self.target.way == "media" else "voice": self.target.url}
             if self.target is not None
-            else {"own_bridge": self.way}
+            else {"target": f"our own bridge ({self.way})", "own_bridge": self.way}
         )
         if self.own_bridge is not None:
             where["workers"] = self.own_bridge.workers
@@ -112,6 +114,7 @@ class RunPlan:
             "realtime": self.realtime,
             **({"profile": self.profile} if self.realtime == "simulated" else {}),
             "line": line_to_json(self.line),
+            **self.compat.to_json(),
             **({"degrade": self.degradation.to_json()} if self.degradation else {}),
         }
 
