@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from xml.sax.saxutils import quoteattr
 
 from loadtest.harness import gates as gating
 from loadtest.harness.arrivals import begins, keeps_places
@@ -192,7 +191,8 @@ class _Run:
     async def _call(self, caller: Caller, track: CallTrack, log: CallLog) -> CallResult:
         script = caller.scenario.script
         if self.around.target.way == "media":
-            script = replace(script, twiml=_connect(self.around.target.url))
+            twiml = self.plan.compat.twiml(self.around.target.url)
+            script = replace(script, twiml=twiml)
         fittings = Fittings(self._carrier(caller, track), Ear(track, self.tracker))
         return await self.around.twilio.place_call(script, log, fittings=fittings)
 
@@ -301,10 +301,6 @@ def _drop(calls: set[asyncio.Task[None]], done: asyncio.Task[None]) -> None:
     """A call that raised stays, so that its error is seen."""
     if not done.cancelled() and done.exception() is None:
         calls.discard(done)
-
-
-def _connect(url: str) -> str:
-    return f"<Response><Connect><Stream url={quoteattr(url)}/></Connect></Response>"
 
 
 def _ended_at_once(result: CallResult) -> str | None:

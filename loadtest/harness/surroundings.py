@@ -68,13 +68,17 @@ async def surroundings(plan: RunPlan, tracker: Tracker) -> AsyncIterator[Surroun
             stack.callback(_keep_log, bridge.log, plan.own_bridge.log)
         target = plan.target or _own_target(plan, port)
         if bridge is None:
-            await target.check_there()
+            await target.check_there(plan.compat.reached_at(target.url))
         yield Surroundings(twilio, target, realtime, bridge)
 
 
 def _model(plan: RunPlan, tracker: Tracker) -> SimulatedRealtime:
     options = SimulatorOptions(
-        profile=plan.profile, seed=plan.seed, keep_events=False, tap=tracker.session
+        profile=plan.profile,
+        seed=plan.seed,
+        keep_events=False,
+        tap=tracker.session,
+        dialect=plan.compat.dialect,
     )
     # A bridge of our own is told the port; anybody else's has to know it beforehand.
     port = 0 if plan.own_bridge is not None else plan.realtime_port
@@ -85,7 +89,7 @@ def _origins(plan: RunPlan, port: int) -> Origins:
     if plan.own_bridge is not None:
         return Origins({PUBLIC: f"http://127.0.0.1:{port}"})
     allowed = plan.allowed_origins | (plan.target.origins if plan.target else frozenset())
-    return Origins(allowed=allowed)
+    return Origins(plan.compat.resolve, allowed)
 
 
 def _own_target(plan: RunPlan, port: int) -> Target:
@@ -99,6 +103,8 @@ def _twilio(plan: RunPlan, origins: Origins) -> SimulatedTwilio:
         account_sid=plan.account.sid,
         auth_token=plan.account.auth_token or MADE_UP_TOKEN,
         origins=origins,
+        webhook_signing=plan.compat.signing,
+        stream_signing=plan.compat.signing,
         plain_ws=True,
         say_ms_per_word=0,
         connect_timeout_s=CONNECT_TIMEOUT_S,

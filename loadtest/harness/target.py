@@ -55,9 +55,9 @@ class Target:
             f"{scheme}://{parts.netloc}" for scheme in (parts.scheme, _TWINS[parts.scheme])
         )
 
-    async def check_there(self) -> None:
-        """TargetError where nobody takes connections."""
-        parts = urlsplit(self.url)
+    async def check_there(self, address: str | None = None) -> None:
+        """TargetError where nobody takes connections, at ``address`` if the name leads there."""
+        parts = urlsplit(address or self.url)
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
