@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import uvloop
@@ -18,6 +19,8 @@ from rich.console import Console
 from loadtest.harness.arrivals import ARRIVALS, Arrival
 from loadtest.harness.callers import CORPUS, DEFAULT, CallersError, read_callers
 from loadtest.harness.cli import PrepareBridge
+from loadtest.harness.compat import CompatError, Dialect
+from loadtest.harness.compat_options import compatibility, compatibility_options
 from loadtest.harness.cost import CostError, estimate
 from loadtest.harness.degrade import DegradeError, parse_degradation
 from loadtest.harness.engine import RunError, run
@@ -30,14 +33,23 @@ from loadtest.harness.progress import Progress
 from loadtest.harness.report import summary, write_html
 from loadtest.harness.result import Result, write
 from loadtest.harness.serving import TRIAGE_FILE, ServingError
-from loadtest.harness.target import Target, TargetError, Way
+from loadtest.harness.target import Target, TargetError, Way, is_loopback
 from loadtest.realtime import PROFILES
 from loadtest.scenarios import LineConditions, LineError, parse_conditions
 
 LONGEST_S = 24 * 3600.0
 NAME = "run"
-_PLAIN_WIDTH = 110
-_MISUSE = (CallersError, CostError, DegradeError, GateError, LineError, ProcessError, TargetError)
+PLAIN_WIDTH = 110
+MISUSE = (
+    CallersError,
+    CompatError,
+    CostError,
+    DegradeError,
+    GateError,
+    LineError,
+    ProcessError,
+    TargetError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,10 @@ class Asked:
     account_sid: str
     auth_token_env: str | None
     allow_origins: tuple[str, ...]
+    dialect: Dialect
+    no_signature: bool
+    parameters: tuple[str, ...]
+    resolve: tuple[str, ...]
     out: Path
     yes: bool
     yes_i_own_this_target: bool
@@ -154,6 +170,7 @@ class Asked:
     metavar="URL",
     help="Another origin of yours that the webhook's answers may lead to.",
 )
+@compatibility_options
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -168,32 +185,32 @@ def command(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN401 
     asked = Asked(**options)
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=_PLAIN_WIDTH)
+        console = Console(highlight=False, width=PLAIN_WIDTH)
     try:
         with tempfile.TemporaryDirectory(prefix="loadtest-") as folder:
             plan = plan_of(asked, prepare, Path(folder))
             asked.out.mkdir(parents=True, exist_ok=True)
-            _introduce(console, asked, plan)
-            result = uvloop.run(_run(plan, console))
+            introduce(console, asked, plan)
+            result = uvloop.run(place_calls(plan, console))
         write(result, asked.out / f"{NAME}.json")
         write_html(result, asked.out / f"{NAME}.html")
-    except _MISUSE as error:
+    except MISUSE as error:
         raise click.UsageError(str(error)) from error
     except (RunError, ServingError) as error:
-        raise _Misled(str(error)) from error
+        raise Misled(str(error)) from error
     except OSError as error:
-        raise _Misled(f"{error.filename or 'run'}: {error.strerror or error}") from error
+        raise Misled(f"{error.filename or 'run'}: {error.strerror or error}") from error
     console.print(summary(result))
     console.print(f"{asked.out / NAME}.json, {asked.out / NAME}.html", style="dim")
     raise click.exceptions.Exit(status_of(result))
 
 
-class _Misled(click.ClickException):
+class Misled(click.ClickException):
     exit_code = WRONG_USE
 
 
 def plan_of(asked: Asked, prepare: PrepareBridge, folder: Path) -> RunPlan:
-    """Raises one of ``_MISUSE``."""
+    """Raises one of ``MISUSE``."""
     conditions: LineConditions = parse_conditions(asked.line)
     own, target = _where(asked, prepare, folder)
     plan = RunPlan(
@@ -214,6 +231,7 @@ def plan_of(asked: Asked, prepare: PrepareBridge, folder: Path) -> RunPlan:
         account=_account(asked),
         allowed_origins=frozenset(asked.allow_origins) if asked.yes_i_own_this_target else NOWHERE,
         pid=asked.pid,
+        compat=compatibility(asked.dialect, asked.no_signature, asked.parameters, asked.resolve),
     )
     _check_gates(plan.gates, plan)
     return plan
@@ -236,7 +254,9 @@ def _where(
         return OwnBridge(asked.own_bridge, asked.workers, environ, log), None
     way: Way = "media" if asked.target else "voice"
     url = asked.target or asked.voice or ""
-    return None, Target.parse(way, url, owned=asked.yes_i_own_this_target)
+    reached = compatibility("ga", True, (), asked.resolve).reached_at(url)
+    here = is_loopback(urlsplit(reached).hostname or "")
+    return None, Target.parse(way, url, owned=asked.yes_i_own_this_target or here)
 
 
 def _account(asked: Asked) -> Account:
@@ -254,7 +274,7 @@ def _check_gates(gates: tuple[Gate, ...], plan: RunPlan) -> None:
         raise GateError(f"{complaint} (--realtime {plan.realtime}, through {plan.way})")
 
 
-def _introduce(console: Console, asked: Asked, plan: RunPlan) -> None:
+def introduce(console: Console, asked: Asked, plan: RunPlan) -> None:
     for note in plan.callers.notes:
         console.print(f"note: {note}", markup=False)
     if plan.realtime == "simulated" and plan.target is not None:
@@ -264,10 +284,11 @@ def _introduce(console: Console, asked: Asked, plan: RunPlan) -> None:
         return
     console.print(f"expected cost: {estimate(plan, asked.realtime_model)}")
     if not asked.yes and not click.confirm("Place these calls?"):
-        raise _Misled("no call was placed")
+        raise Misled("no call was placed")
 
 
-async def _run(plan: RunPlan, console: Console) -> Result:
+async def place_calls(plan: RunPlan, console: Console) -> Result:
+    """The run, with its progress on the terminal; SIGINT and SIGTERM end it early."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
