@@ -7,19 +7,14 @@ import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bridge.environment import Environment
 from bridge.errors import ConfigurationError
-from bridge.outward import rest_settings
-from bridge.outward_settings import outward_settings
-from bridge.settings_reader import twilio_settings
-from dispatch.online import ask_twilio
 from dispatch.policy import TenantPolicy
 from dispatch.positions import Positions
-from dispatch.rest import TwilioRest
-from dispatch.rest_client import RestClient, RestSettings
 from dispatch.triagefile import (
     Finding,
     TriageFileError,
@@ -28,6 +23,9 @@ from dispatch.triagefile import (
     files_in,
     load,
 )
+
+if TYPE_CHECKING:
+    from dispatch.rest_client import RestSettings
 
 FAULTY = 1
 
@@ -70,6 +68,11 @@ def _counted(number: int, noun: str) -> str:
 
 def _online(path: Path, environ: Mapping[str, str]) -> list[Finding]:
     """Of the files that are sound. Raises ConfigurationError without credentials."""
+    # Imported here: an editor that checks at every save need not wait for the REST client.
+    from bridge.outward import rest_settings
+    from bridge.outward_settings import outward_settings
+    from bridge.settings_reader import twilio_settings
+
     env = Environment(environ)
     credentials = rest_settings(twilio_settings(env, True), outward_settings(env, environ))
     if env.faults:
@@ -88,6 +91,10 @@ def _online(path: Path, environ: Mapping[str, str]) -> list[Finding]:
 
 
 async def _ask(policies: Mapping[Path, TenantPolicy], settings: RestSettings) -> list[Finding]:
+    from dispatch.online import ask_twilio
+    from dispatch.rest import TwilioRest
+    from dispatch.rest_client import RestClient
+
     client = RestClient(settings, random.Random())  # noqa: S311 - jitter
     findings: list[Finding] = []
     try:
