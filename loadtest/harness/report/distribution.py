@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,9 @@ from loadtest.harness.report.plots import Bars, Curve, Plot
 from loadtest.harness.report.verdict import milliseconds
 from loadtest.harness.result import Judged
 
-_BINS = 40
+_MOST_BINS, _LEAST_BINS = 40, 8
+_NARROWEST_MS = 0.01
+"""Of a histogram: all values may be zero."""
 _SHOWN_SHARE = 99.5
 """Per cent of the values that a histogram shows: one outlier would press the others together."""
 _CURVE_POINTS = 160
@@ -22,7 +26,8 @@ _NEAR = 1.5
 def histogram(name: str, latency: Latency) -> Plot:
     values, counts = latency.values_ms()
     last = min(latency.max_ms, latency.percentile_ms(_SHOWN_SHARE) * 1.1)
-    edges = np.linspace(_first_edge(float(values[0]), last), last, _BINS + 1)
+    bins = min(_MOST_BINS, max(_LEAST_BINS, round(2 * math.sqrt(latency.count))))
+    edges = np.linspace(_first_edge(float(values[0]), last), max(last, _NARROWEST_MS), bins + 1)
     heights, _ = np.histogram(values, bins=edges, weights=counts)
     beyond = int(counts[values > last].sum())
     bars = [

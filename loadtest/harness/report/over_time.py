@@ -13,6 +13,8 @@ from loadtest.harness.result import Judged, Process, ProcessReading, Second
 _MOST_POINTS = 400
 _MOST_BARS = 80
 _NEAR = 1.5
+_LONGEST_GAP = 2.5
+"""Steps: a curve ends where its next point is further away."""
 
 
 def concurrency(series: Sequence[Second], longest_s: float) -> Plot:
@@ -77,6 +79,7 @@ def latency(
     steps = [(second.at_s, figure) for second in series if (figure := second.figures.get(name))]
     if not steps:
         return None
+    step_s = series[-1].at_s / len(series)
     highest = max(figure.max for _, figure in steps)
     limits = [
         gate
@@ -85,9 +88,9 @@ def latency(
         and gate.limit <= highest * _NEAR
     ]
     curves = [
-        Curve("p50", _thin([(at, f.p50) for at, f in steps]), "first"),
-        Curve("p95", _thin([(at, f.p95) for at, f in steps]), "second"),
-        Curve("max", _thin([(at, f.max) for at, f in steps]), "third"),
+        Curve("p50", _thin([(at, f.p50) for at, f in steps], step_s), "first"),
+        Curve("p95", _thin([(at, f.p95) for at, f in steps], step_s), "second"),
+        Curve("max", _thin([(at, f.max) for at, f in steps], step_s), "third"),
         *(
             Curve(f"gate {gate.gate}", [(0.0, gate.limit), (longest_s, gate.limit)], "limit")
             for gate in limits
@@ -139,8 +142,16 @@ def _read(
     )
 
 
-def _thin(points: Sequence[tuple[float, float]]) -> Sequence[Point]:
-    return scales.thinned(points, _MOST_POINTS)
+def _thin(points: Sequence[tuple[float, float]], step_s: float) -> Sequence[Point]:
+    """Without a line over a time in which there was nothing to measure."""
+    thin = scales.thinned(points, _MOST_POINTS)
+    longest_s = _LONGEST_GAP * step_s * math.ceil(len(points) / _MOST_POINTS)
+    made: list[Point] = []
+    for at, value in thin:
+        if made and at - made[-1][0] > longest_s:
+            made.append((at, None))
+        made.append((at, value))
+    return made
 
 
 def _over(

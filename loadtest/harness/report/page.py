@@ -7,11 +7,16 @@ from importlib import resources
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from loadtest.harness.names import FIGURES
 from loadtest.harness.report import distribution, over_time, tables, waterfall
 from loadtest.harness.report.markup import Child, document, el, listed
 from loadtest.harness.report.plots import Plot, drawn
-from loadtest.harness.report.verdict import Verdict, milliseconds, target_of, verdict_of
+from loadtest.harness.report.verdict import (
+    Verdict,
+    milliseconds,
+    ordered_figures,
+    target_of,
+    verdict_of,
+)
 from loadtest.harness.result import Result
 
 _OPEN_FIGURES = 3
@@ -110,19 +115,13 @@ def _latencies(result: Result) -> Element:
 
 
 def _distributions(result: Result) -> Element | None:
-    names = ordered_figures(result)
+    names = list(ordered_figures(result))
     if not names:
         return None
     first, rest = names[:_OPEN_FIGURES], names[_OPEN_FIGURES:]
     folded = (el("details", el("summary", name), _plots(_shape_of(result, name))) for name in rest)
     opened = _plots(plot for name in first for plot in _shape_of(result, name))
     return _section("How latencies are distributed", opened, *folded)
-
-
-def ordered_figures(result: Result) -> list[str]:
-    """As ``FIGURES`` has them, others after."""
-    known = [name for name in FIGURES if name in result.figures]
-    return known + [name for name in result.figures if name not in FIGURES]
 
 
 def _shape_of(result: Result, name: str) -> list[Plot]:
@@ -141,7 +140,7 @@ def _over_time(result: Result) -> Element | None:
         over_time.turns(series, longest_s),
         over_time.errors(series, longest_s),
     ]
-    names = ordered_figures(result)
+    names = list(ordered_figures(result))
     found = (over_time.latency(name, series, longest_s, result.gates) for name in names)
     latencies = [plot for plot in found if plot is not None]
     measured = [name for name in names if any(name in second.figures for second in series)]

@@ -124,9 +124,12 @@ def _curve_shapes(mark: Curve, plot: Plot) -> Iterable[Element]:
     if mark.filled:
         areas = "".join(f"M{p[0][0]} {_SIZE}{_through(p, 'L')}V{_SIZE}Z" for p in pieces)
         yield el("path", d=areas, class_=f"area {mark.look}")
-    # A line of no length is what a point on its own is drawn as.
-    lines = "".join(_through(piece, "M") + ("h0" if len(piece) == 1 else "") for piece in pieces)
+    lines = "".join(_through(piece, "M") for piece in pieces if len(piece) > 1)
+    # A line of no length, with round ends: the SVG is stretched, and a circle would be as well.
+    dots = "".join(f"{_through(piece, 'M')}h0" for piece in pieces if len(piece) == 1)
     yield el("path", d=lines, class_=f"curve {mark.look}")
+    if dots:
+        yield el("path", d=dots, class_=f"curve dot {mark.look}")
 
 
 def _unbroken(points: Sequence[Point]) -> Iterable[list[tuple[float, float]]]:

@@ -27,7 +27,10 @@ _TIME_STEPS_S = (
     43200,
     86400,
 )
-_PERCENTILE_TICKS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
+_PERCENTILE_TICKS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
+_BETWEEN_TICKS = (75.0, 95.0)
+"""Where there is room for them: up to this many values."""
+_ROOM_UP_TO = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Scale:
 
 def amounts(highest: float, *, whole: bool = False) -> Scale:
     """From zero to a round number at or above ``highest``; ``whole`` for what is counted."""
-    step = _round_step(max(highest, 1.0 if whole else 1e-3), whole=whole)
+    step = _round_step(max(highest, 1.0) if whole else highest or 1.0, whole=whole)
     count = max(1, math.ceil(round(highest / step, 9)))
     top = step * count
     ticks = tuple(Tick(n / count, _in_steps(step * n, step)) for n in range(count + 1))
@@ -87,7 +90,8 @@ def percentiles(count: int) -> Scale:
     """HdrHistogram's axis: as far from 90 to 99 % as from 99 to 99.9 %."""
     highest = 100.0 * (1.0 - 1.0 / max(count, 2))
     scale = Scale(0.0, highest, (), _nines)
-    marks = [p for p in _PERCENTILE_TICKS if p <= highest]
+    between = _BETWEEN_TICKS if count <= _ROOM_UP_TO else ()
+    marks = [p for p in sorted((*_PERCENTILE_TICKS, *between)) if p <= highest]
     return Scale(0.0, highest, tuple(Tick(scale.place(p), f"{p:g}") for p in marks), _nines)
 
 

@@ -9,7 +9,13 @@ from xml.etree.ElementTree import Element
 from loadtest.harness.names import COUNTS, FIGURES, SHARE_OF
 from loadtest.harness.report.markup import Child, el, listed
 from loadtest.harness.report.scales import clock
-from loadtest.harness.report.verdict import amount, flat, limit_of, milliseconds
+from loadtest.harness.report.verdict import (
+    amount,
+    flat,
+    limit_of,
+    milliseconds,
+    ordered_figures,
+)
 from loadtest.harness.result import Judged, Result, Second
 
 _STATISTICS = ("p50", "p90", "p95", "p99", "p999", "max", "mean")
@@ -48,7 +54,7 @@ def figures_table(result: Result) -> Element:
             _number(f"{figure.count:,}"),
             *(_number(milliseconds(getattr(figure, name))) for name in _STATISTICS),
         )
-        for name, figure in result.figures.items()
+        for name, figure in ordered_figures(result).items()
     ]
     return table("Latencies in milliseconds", ("figure", "count", *heads), rows)
 

@@ -15,6 +15,7 @@ from loadtest.harness.report.verdict import (
     amount,
     limit_of,
     milliseconds,
+    ordered_figures,
     target_of,
     verdict_of,
 )
@@ -70,7 +71,7 @@ def _gates(gates: Iterable[Judged]) -> Table:
 
 def _figures(result: Result) -> Table:
     table = _table("Latencies, ms", ("figure", "count", *_STATISTICS))
-    for name, figure in result.figures.items():
+    for name, figure in ordered_figures(result).items():
         cells = (milliseconds(getattr(figure, statistic)) for statistic in _STATISTICS)
         table.add_row(Text(name), f"{figure.count:,}", *cells)
     return table

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from loadtest.harness.result import Judged, Result
+from loadtest.harness.names import FIGURES
+from loadtest.harness.result import Figure, Judged, Result
 
 State = Literal["passed", "failed", "invalid", "measured"]
 
@@ -51,6 +52,8 @@ def amount(value: float, unit: str) -> str:
 
 def milliseconds(value_ms: float) -> str:
     """Three digits or more: 0.254, 12.3, 148, 1,203."""
+    if value_ms == 0:
+        return "0"
     size = abs(value_ms)
     decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value_ms:,.{decimals}f}"
@@ -62,6 +65,12 @@ def target_of(result: Result) -> str:
         if result.plan.get(name):
             return str(result.plan[name])
     return "our own bridge" if "own_bridge" in result.plan else "an unnamed target"
+
+
+def ordered_figures(result: Result) -> dict[str, Figure]:
+    """As ``FIGURES`` has them, what only others know after."""
+    names = [*(name for name in FIGURES if name in result.figures), *result.figures]
+    return {name: result.figures[name] for name in names}
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.harness.figures import Latency
-from loadtest.harness.report import distribution, scales
+from loadtest.harness.report import distribution, over_time, scales
 from loadtest.harness.report.plots import Bars, Curve, Plot, drawn
 from loadtest.harness.report.waterfall import Step, chosen, ordered, steps_of
-from loadtest.harness.result import Judged, Waterfall
+from loadtest.harness.result import Judged, Second, SecondFigure, Waterfall
 
 POSITIVE = st.floats(1e-3, 1e7)
 
 
-@given(POSITIVE, st.booleans())
+@given(st.just(0.0) | POSITIVE, st.booleans())
 def test_an_axis_of_amounts_begins_at_zero_and_covers_the_highest(
     highest: float, whole: bool
 ) -> None:
@@ -56,7 +56,9 @@ def test_thinning_keeps_the_highest_point(points: list[tuple[float, float]], mos
 
 def test_percentiles_are_placed_by_their_nines() -> None:
     scale = scales.percentiles(1000)
-    assert [tick.label for tick in scale.ticks] == ["0", "50", "90", "99", "99.9"]
+    assert [tick.label for tick in scale.ticks] == ["0", "50", "75", "90", "95", "99", "99.9"]
+    many = scales.percentiles(100_000)
+    assert [tick.label for tick in many.ticks] == ["0", "50", "90", "99", "99.9", "99.99", "99.999"]
     assert [scale.place(p) for p in (0, 90, 99, 99.9)] == pytest.approx([0, 1 / 3, 2 / 3, 1])
 
 
@@ -79,8 +81,25 @@ def test_a_curve_is_broken_where_nothing_was_measured() -> None:
     ten = scales.Scale(0, 10, ())
     curve = Curve("c", [(0, 0), (5, 10), (6, None), (10, 5)], "first")
     figure = drawn(Plot("t", "says", ten, ten, [curve]))
-    [path] = figure.findall(".//path[@class='curve first']")[:1]
-    assert path.get("d") == "M0 1000L500 0M1000 500h0"
+    drawn_as = [path.get("d") for path in figure.findall(".//div//path[@class]")]
+    assert drawn_as == ["M0 1000L500 0", "M1000 500h0"]
+
+
+@pytest.mark.parametrize("step_s", [1.0, 60.0])
+def test_a_curve_over_time_ends_where_nothing_was_measured_for_long(step_s: float) -> None:
+    def step(number: int, *, measured: bool) -> Second:
+        figures = {"barge_in": SecondFigure.of(Latency.of([4.0]))} if measured else {}
+        at_s = number * step_s
+        return Second(at_s=at_s, calls_up=1, turns=1, errors=0, ended=0, figures=figures)
+
+    series = [step(number, measured=number in (1, 2, 9)) for number in range(1, 11)]
+    plot = over_time.latency("barge_in", series, 10 * step_s, ())
+    assert plot is not None
+    p50 = plot.marks[0]
+    assert isinstance(p50, Curve)
+    assert [at / step_s for at, _ in p50.points] == [1, 2, 9, 9]
+    assert [value is None for _, value in p50.points] == [False, False, True, False]
+    assert over_time.latency("greeting", series, 10, ()) is None
 
 
 def test_bars_are_as_high_as_their_values_and_nothing_is_drawn_for_none() -> None:
@@ -95,7 +114,7 @@ def test_bars_are_as_high_as_their_values_and_nothing_is_drawn_for_none() -> Non
     assert [rect.findtext("title") for rect in rects] == ["five", "ten"]
 
 
-@given(st.lists(st.floats(0.01, 100_000), min_size=1, max_size=300))
+@given(st.lists(st.floats(0, 100_000), min_size=1, max_size=300))
 def test_a_histogram_loses_no_value(values: list[float]) -> None:
     plot = distribution.histogram("greeting", Latency.of(values))
     [bars] = plot.marks
@@ -104,7 +123,7 @@ def test_a_histogram_loses_no_value(values: list[float]) -> None:
     assert sum(height for _, _, height, _ in bars.bars) + beyond == len(values)
 
 
-@given(st.lists(st.floats(0.01, 100_000), min_size=1, max_size=300))
+@given(st.lists(st.floats(0, 100_000), min_size=1, max_size=300))
 def test_a_percentile_curve_rises_to_the_highest_value(values: list[float]) -> None:
     latency = Latency.of(values)
     [curve] = distribution.percentile_curve("greeting", latency, ()).marks
