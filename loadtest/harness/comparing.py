@@ -27,6 +27,7 @@ from loadtest.harness.differences import (
     least_count,
     p_more,
 )
+from loadtest.harness.figures import Latency
 from loadtest.harness.names import COUNTS, FIGURES
 from loadtest.harness.report.verdict import flat
 from loadtest.harness.result import Result
@@ -34,6 +35,8 @@ from loadtest.harness.result import Result
 DEFAULT_STATISTICS = ("p50", "p95")
 NOT_THE_BRIDGE = ("generator_late",)
 """Figures that say something of the load generator: compared only where they are asked for."""
+PER_FRAME = ("uplink", "downlink", "generator_late")
+"""Neighbouring frames wait together: only runs are independent of each other, so two a side."""
 COUNTED = {"calls_failed": "calls", "streams_refused": "calls", "unanswered_turns": "turns"}
 """Counts that are compared, and of what they are a share."""
 _OF_NO_MATTER = ("seed", "out", "html", "json")
@@ -150,19 +153,28 @@ def _row(
 ) -> Row:
     figure = f"{name}.{statistic}"
     side_a, side_b = ([result.figures[name].latency() for result in side] for side in (a, b))
-    least, fewest = least_count(statistic), min(one.count for one in (*side_a, *side_b))
-    if fewest < least:
+    why = _too_little(name, statistic, side_a, side_b)
+    if why:
         a_ms, b_ms = (
             sum(one.statistic_ms(statistic) for one in side) / len(side)
             for side in (side_a, side_b)
         )
-        why = f"a run has {fewest} values, {least} are needed"
         return Row(figure, "undecided", a_ms, b_ms, question.noise.around(a_ms), why=why)
     random = np.random.default_rng([question.seed, *figure.encode()])
     found = difference(side_a, side_b, statistic, alpha, random)
     noise_ms = question.noise.around(found.a_ms)
     verdict = _verdict(found, noise_ms)
     return Row(figure, verdict, found.a_ms, found.b_ms, noise_ms, found.low_ms, found.high_ms)
+
+
+def _too_little(
+    name: str, statistic: str, a: Sequence[Latency], b: Sequence[Latency]
+) -> str | None:
+    """Why the figure cannot be judged; None where it can."""
+    if name in PER_FRAME and min(len(a), len(b)) < 2:
+        return "needs 2 runs a side"
+    least, fewest = least_count(statistic), min(one.count for one in (*a, *b))
+    return f"a run has {fewest} values, {least} are needed" if fewest < least else None
 
 
 def _verdict(found: Difference, noise_ms: float) -> Verdict:

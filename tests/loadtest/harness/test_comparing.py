@@ -81,6 +81,17 @@ def test_too_few_values_are_left_undecided(make_result: MakeResult) -> None:
     assert (tail.verdict, tail.why) == ("undecided", "a run has 99 values, 100 are needed")
 
 
+def test_frames_of_one_run_are_not_taken_for_independent(make_result: MakeResult) -> None:
+    question = Question(("uplink.p95",))
+    a, b = (
+        [make_result({"uplink": waits(seed, factor=factor)}) for seed in (1, 2)]
+        for factor in (1.0, 1.5)
+    )
+    [row] = compare(a[:1], b, question).rows
+    assert (row.verdict, row.why) == ("undecided", "needs 2 runs a side")
+    assert compare(a, b, question).worse == ("uplink.p95",)
+
+
 def test_a_bridge_that_fails_more_calls_is_worse(make_result: MakeResult) -> None:
     def with_failures(count: int) -> Result:
         counts = {"calls": 200, "calls_failed": count, "turns": 900, "unanswered_turns": 3}
