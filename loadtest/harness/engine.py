@@ -69,7 +69,7 @@ def _no_long_pauses() -> Iterator[None]:
     before = gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 1000)
+    gc.set_threshold(5_000, 10, 1000)
     try:
         yield
     finally:

@@ -55,7 +55,11 @@ class CallLine:
     # --- the wheel ----------------------------------------------------------------------------
 
     def tick(self, due: float) -> None:
-        frame = self._next_frame(due)
+        if self._clip is None:
+            self._ticks += 1
+            frame = self._background[self._ticks % len(self._background)]
+        else:
+            frame = self._next_frame(self._clip, due)
         if self._recorder is not None:
             self._recorder.caller_frame(frame.ulaw, due)
         if self.sink is not None:
@@ -73,11 +77,7 @@ class CallLine:
         self.hush()
         self.bell.ring()
 
-    def _next_frame(self, due: float) -> Frame:
-        self._ticks += 1
-        clip = self._clip
-        if clip is None:
-            return self._background[self._ticks % len(self._background)]
+    def _next_frame(self, clip: Clip, due: float) -> Frame:
         position = self._position
         self._position += 1
         if clip.speech is not None:
