@@ -6,8 +6,9 @@ within the noise; else *undecided*: more turns or more runs are needed. How the 
 told in ``differences``.
 
 ``alpha`` is the chance of any false "slower" or "more" in the whole comparison where nothing
-differs: it is shared out evenly among all rows (Bonferroni). Failed calls and unanswered turns are
-always compared as well: a bridge that answers the easy turns only would look fast.
+differs: it is shared out evenly among all rows that can be judged (Bonferroni). Failed calls and
+unanswered turns are always compared as well: a bridge that answers the easy turns only would look
+fast.
 """
 
 from __future__ import annotations
@@ -111,14 +112,19 @@ class Comparison:
         slower = tuple(row.figure for row in self.rows if row.verdict in WORSE)
         return slower + tuple(row.name for row in self.counts if row.verdict in WORSE)
 
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        return tuple(row.figure for row in self.rows if row.verdict == "undecided")
+
     def to_json(self) -> dict[str, Any]:
-        verdict = "slower" if self.worse else "not slower"
         return {
             "schema": 1,
             "kind": "comparison",
-            "verdict": verdict,
+            "verdict": "slower" if self.worse else "not slower",
             "worse": self.worse,
-        } | asdict(self)
+            "undecided": self.undecided,
+            **asdict(self),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,33 +141,42 @@ def compare(a: Sequence[Result], b: Sequence[Result], question: Question) -> Com
     """Raises CompareError where a figure is missing or unknown, or nothing can be compared."""
     wanted = _wanted(a, b, question.figures)
     counted = [name for name in COUNTED if _both_counted(name, [*a, *b])]
-    alpha = question.alpha / (len(wanted) + len(counted))
-    # A generator for each figure: what else is compared does not change its verdict.
-    rows = tuple(_row(name, statistic, a, b, question, alpha) for name, statistic in wanted)
+    asked = [_Asked.of(name, statistic, a, b) for name, statistic in wanted]
+    tests = sum(one.why is None for one in asked) + len(counted)
+    alpha = question.alpha / max(tests, 1)
+    rows = tuple(_row(one, question, alpha) for one in asked)
     counts = tuple(_count_row(name, a, b, alpha) for name in counted)
     notes = tuple(_notes(a, b, {name for name, _ in wanted}, bool(question.figures)))
     return Comparison(rows, counts, question.alpha, question.seed, notes)
 
 
-def _row(
-    name: str,
-    statistic: str,
-    a: Sequence[Result],
-    b: Sequence[Result],
-    question: Question,
-    alpha: float,
-) -> Row:
-    figure = f"{name}.{statistic}"
-    side_a, side_b = ([result.figures[name].latency() for result in side] for side in (a, b))
-    why = _too_little(name, statistic, side_a, side_b)
-    if why:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A figure with its runs. ``why`` it cannot be judged, which depends on no value in it."""
+
+    name: str
+    statistic: str
+    a: Sequence[Latency]
+    b: Sequence[Latency]
+    why: str | None
+
+    @classmethod
+    def of(cls, name: str, statistic: str, a: Sequence[Result], b: Sequence[Result]) -> _Asked:
+        runs_a, runs_b = ([result.figures[name].latency() for result in side] for side in (a, b))
+        return cls(name, statistic, runs_a, runs_b, _too_little(name, statistic, runs_a, runs_b))
+
+
+def _row(asked: _Asked, question: Question, alpha: float) -> Row:
+    figure = f"{asked.name}.{asked.statistic}"
+    if asked.why is not None:
         a_ms, b_ms = (
-            sum(one.statistic_ms(statistic) for one in side) / len(side)
-            for side in (side_a, side_b)
+            sum(one.statistic_ms(asked.statistic) for one in side) / len(side)
+            for side in (asked.a, asked.b)
         )
-        return Row(figure, "undecided", a_ms, b_ms, question.noise.around(a_ms), why=why)
+        return Row(figure, "undecided", a_ms, b_ms, question.noise.around(a_ms), why=asked.why)
+    # A generator for each figure: what else is compared does not change what is drawn.
     random = np.random.default_rng([question.seed, *figure.encode()])
-    found = difference(side_a, side_b, statistic, alpha, random)
+    found = difference(asked.a, asked.b, asked.statistic, alpha, random)
     noise_ms = question.noise.around(found.a_ms)
     verdict = _verdict(found, noise_ms)
     return Row(figure, verdict, found.a_ms, found.b_ms, noise_ms, found.low_ms, found.high_ms)

@@ -14,12 +14,7 @@ from loadtest.harness.report.verdict import milliseconds
 
 def table(found: Comparison) -> RenderableType:
     """For ``Console.print``."""
-    worse = ", ".join(found.worse)
-    head = (
-        Text(f"B is slower than A, or fails more: {worse}", "bold red")
-        if worse
-        else Text("B is not slower than A beyond noise", "bold green")
-    )
+    head = _head(found)
     alarms = f"{100 * found.alpha:g} % of comparisons of equals raise a false alarm, at most"
     made = _table("figure", "A ms", "B ms", "B - A ms", "between", "noise", "verdict")
     for row in found.rows:
@@ -32,6 +27,17 @@ def table(found: Comparison) -> RenderableType:
         parts.append(counted)
     parts += [Text(f"Note: {note}", "dim") for note in found.notes]
     return Group(*parts)
+
+
+def _head(found: Comparison) -> Text:
+    """Says no more than was found: what is undecided is not the same."""
+    if found.worse:
+        return Text(f"B is slower than A, or fails more: {', '.join(found.worse)}", "bold red")
+    undecided, rows = len(found.undecided), len(found.rows)
+    if undecided:
+        told = f"Nothing shows that B is slower than A; {undecided} of {rows} rows are undecided"
+        return Text(f"{told}: more turns or more runs would tell", "bold yellow")
+    return Text("B is not slower than A beyond noise", "bold green")
 
 
 def _cells(row: Row) -> list[str | Text]:

@@ -193,9 +193,12 @@ def saved(make_result: MakeResult, tmp_path: Path) -> Files:
 
 
 def test_the_exit_status_says_whether_b_is_slower(saved: Files) -> None:
-    a, equal, slow = saved("a"), saved("b", seed=2), saved("c", seed=3, factor=1.3)
-    fine = CliRunner().invoke(command, [a, equal])
+    a, equal, slow = saved("a"), saved("b", factor=1.01), saved("c", seed=3, factor=1.3)
+    fine = CliRunner().invoke(command, [a, equal, "--noise", "20%"])
     assert (fine.exit_code, "B is not slower than A beyond noise" in fine.output) == (0, True)
+    doubtful = CliRunner().invoke(command, [a, equal, "--noise", "2%"])
+    assert doubtful.exit_code == 0
+    assert "2 of 2 rows are undecided" in doubtful.output
     caught = CliRunner().invoke(command, [a, slow])
     assert caught.exit_code == 1
     assert "fails more: first_audio_out.p50, first_audio_out.p95" in caught.output
@@ -213,6 +216,7 @@ def test_several_files_a_side_are_read(saved: Files) -> None:
 def test_json_says_the_same(saved: Files) -> None:
     arguments = [saved("a"), saved("b", factor=1.3), "--json", "--figure", "first_audio_out.p95"]
     document = json.loads(CliRunner().invoke(command, arguments).output)
+    assert document["undecided"] == []
     assert (document["verdict"], document["worse"]) == ("slower", ["first_audio_out.p95"])
     [row] = document["rows"]
     assert row["verdict"] == "slower"
