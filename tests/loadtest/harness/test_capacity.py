@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -17,12 +18,13 @@ from loadtest.harness.search import Search, Trial
 
 PATIENT = ("--generator-late-ms", "10000")
 """Whether this machine has time to spare is not what is tested."""
-PROGRAM = "from loadtest.harness.commands.capacity import command; command()"
+BRIDGE = Path(__file__).parent / "leaking_bridge.py"
+PROGRAM = ("-m", "bridge", "loadtest", "capacity")
 
 
 def capacity(out: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-c", PROGRAM, *arguments, *PATIENT, "--out", str(out)],
+        [sys.executable, *PROGRAM, *arguments, *PATIENT, "--out", str(out)],
         capture_output=True,
         text=True,
         timeout=100,
@@ -98,3 +100,35 @@ def test_the_report_counts_what_every_run_carried() -> None:
     found = report.to_json()["capacity"]
     assert (found["calls"], found["carried_by_every_run"], found["floor"]) == (620, 600, False)
     assert found["confidence"] == 0.75
+
+
+async def test_any_bridge_is_searched_by_runs_with_every_gate(tmp_path: Path) -> None:
+    bridge = await asyncio.create_subprocess_exec(
+        sys.executable, str(BRIDGE), "none", stdout=asyncio.subprocess.PIPE
+    )
+    assert bridge.stdout is not None
+    try:
+        port = int(await bridge.stdout.readline())
+        target = ("--target", f"ws://127.0.0.1:{port}/media", "--realtime", "none")
+        bounds = ("--runs", "1", "--start", "1", "--limit", "2", "--window", "5")
+        gates = ("--gate", "greeting.p50=10s", "--gate", "calls_failed=0")
+        done, report = await asyncio.to_thread(
+            capacity,
+            tmp_path / "capacity.json",
+            *(*target, *bounds, *gates, "--scenario", "silent"),
+        )
+    finally:
+        bridge.kill()
+        await bridge.wait()
+    assert report, done.stdout + done.stderr
+    assert report["plan"]["target"] == target[1]
+    trials = report["runs"][0]["trials"]
+    assert [trial["calls"] for trial in trials if not trial["generator_late"]] in ([1, 2], [1], [])
+    assert all(trial["complaints"] == [] for trial in trials)
+    assert all({"greeting.p50", "calls_failed"} == trial["figures"].keys() for trial in trials)
+
+
+def test_a_target_needs_a_gate(tmp_path: Path) -> None:
+    done, _ = capacity(tmp_path / "capacity.json", "--target", "ws://127.0.0.1:1/media")
+    assert done.returncode == 2
+    assert "expected at least one --gate" in done.stderr
