@@ -1,0 +1,300 @@
+"""What one call came to: where it went, what failed, what was lost on either way."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.harness import watermark
+from loadtest.harness.calllog import CallLog
+from loadtest.harness.judging import RUN_OVER, describe, judge_call
+from loadtest.harness.meter import Meter
+from loadtest.harness.tracking import Ear, SessionTrack, Tracker
+from loadtest.harness.watermark import UPLINK, Blank
+from loadtest.realtime.record import ResponseRecord
+from loadtest.twilio import (
+    CallerHungUp,
+    CallEvent,
+    CallResult,
+    DocumentError,
+    FellOffTheEnd,
+    FlexTask,
+    Hangup,
+    Notice,
+    Outcome,
+    Severity,
+    StreamEnd,
+    StreamReport,
+    StudioReturn,
+)
+from loadtest.twilio.audio import SILENCE
+from loadtest.twilio.notices import Code
+
+LOUD = bytes([0x10, 0x90]) * 80
+
+
+class Scene:
+    """One call between a caller and a simulated session, with the clock left out."""
+
+    def __init__(self) -> None:
+        self.meter = Meter(random.Random(1))
+        self.tracker = Tracker(self.meter, follows_model=True)
+        self.track = self.tracker.call(None)
+        self.log = CallLog(self.meter, self.track)
+        self.ear = Ear(self.track, self.tracker)
+        self.session = SessionTrack(self.tracker.sessions_seen, self.tracker)
+        self.tracker.sessions[self.session.number] = self.session
+        self.session.configured()
+
+    def send(self, count: int) -> list[bytes]:
+        """Frames of the caller, as the bridge gets them."""
+        blank = Blank.of(SILENCE)
+        frames = []
+        for _ in range(count):
+            mark = watermark.word(UPLINK, self.track.number, len(self.track.sent))
+            self.track.sent.append(1e9)  # later than anything: no frame was held
+            head = int.from_bytes(SILENCE.ulaw[:48], "big")
+            assert blank.head == head & int.from_bytes(b"\xfe" * 48, "big")
+            bits = [mark >> shift & 1 for shift in range(47, -1, -1)]
+            frames.append(
+                bytes(c & 0xFE | b for c, b in zip(SILENCE.ulaw[:48], bits, strict=True))
+                + SILENCE.ulaw[48:]
+            )
+        return frames
+
+    def answer(self, frames: int) -> tuple[bytes, ResponseRecord]:
+        """Audio of the model, all of which it sends."""
+        response = ResponseRecord(1, f"resp{frames}", "turn", True, 0.0, {}, status="completed")
+        audio = self.session.speaking(LOUD * frames, response)
+        self.session.spoke(len(audio), response)
+        return audio, response
+
+    def judged(self, *outcomes: Outcome, **given: object) -> Counter[str]:
+        result = call_result(*(outcomes or (Hangup(),)), **given)
+        judge_call(self.meter, self.track, self.log, result, {"intent": "billing"})
+        return self.meter.counts
+
+
+def call_result(*outcomes: Outcome, **given: object) -> CallResult:
+    stream = StreamReport("MZ1", "ws://x", {}, 0.0, 9.0, StreamEnd.CLOSED_BY_SERVER, 1000)
+    end = CallEvent("call_ended", 60_000, 60.0, "CA1")
+    fields: dict[str, object] = {
+        "call_sid": "CA1",
+        "outcomes": outcomes,
+        "notices": (),
+        "timeline": (end,),
+        "webhooks": (),
+        "streams": (stream,),
+        "recording": None,
+        "duration_ms": 60_000,
+    }
+    return CallResult(**{**fields, **given})  # type: ignore[arg-type]
+
+
+# --- where it went ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        (
+            StudioReturn("FW1", {"intent": "schedule", "name": "Al"}),
+            "studio return intent=schedule",
+        ),
+        (FlexTask("WT1", "WW1", {"queue": "q"}, {}, 1, 1, "bridged"), "flex queue=q"),
+        (CallerHungUp("caller"), "caller hung up (caller)"),
+        (FellOffTheEnd(), "fell off the end"),
+        (DocumentError(11200, "answered 503", "https://x"), "document error 11200"),
+    ],
+)
+def test_outcomes_are_named_without_anything_of_the_caller(outcome: Outcome, text: str) -> None:
+    assert describe(outcome) == text
+
+
+def test_a_call_that_went_where_it_should_has_nothing_against_it() -> None:
+    counts = Scene().judged(StudioReturn("FW1", {"intent": "billing"}))
+    assert {name: count for name, count in counts.items() if count} == {"calls": 1}
+
+
+def test_another_intent_than_expected_is_misrouted() -> None:
+    assert Scene().judged(StudioReturn("FW1", {"intent": "schedule"}))["misrouted"] == 1
+
+
+def test_a_call_that_the_run_ended_is_cut_and_not_failed() -> None:
+    stopped = StreamReport("MZ1", "ws://x", {}, 0.0, 9.0, StreamEnd.STOPPED)
+    counts = Scene().judged(CallerHungUp(RUN_OVER), streams=(stopped,))
+    assert (counts["calls_cut"], counts["calls_failed"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("stream", "text"),
+    [
+        (
+            StreamReport("MZ1", "ws://x", {}, end=StreamEnd.REFUSED),
+            "stream refused: no reason given",
+        ),
+        (
+            StreamReport("MZ1", "ws://x", {}, 0.0, 1.0, StreamEnd.LOST, 1006),
+            "stream lost: connection ended without a close, or broke the protocol",
+        ),
+        (
+            StreamReport("MZ1", "ws://x", {}, 0.0, 1.0, StreamEnd.CLOSED_BY_SERVER, 1011, "oops"),
+            "stream closed with 1011 oops",
+        ),
+    ],
+    ids=["refused", "lost", "error"],
+)
+def test_streams_that_fail_fail_the_call(stream: StreamReport, text: str) -> None:
+    scene = Scene()
+    assert scene.judged(FellOffTheEnd(), streams=(stream,))["calls_failed"] == 1
+    assert scene.meter.errors == {text: 1}
+
+
+def test_notices_are_counted_and_named_once_without_what_changes() -> None:
+    scene = Scene()
+    message = f"streamSid is {'MZ' + 'a' * 32!r}, expected one at 127.0.0.1:8080"
+    notice = Notice(Code.STREAM_INVALID_MESSAGE, Severity.ERROR, message, 0, count=3)
+    assert scene.judged(notices=(notice,))["notices"] == 3
+    assert scene.meter.errors == {"31951 streamSid is '…', expected one at 127.0.0.1:…": 1}
+
+
+@pytest.mark.parametrize(("patience_s", "unanswered"), [(1.0, 0), (8.0, 1)])
+def test_a_caller_who_waited_in_vain_was_not_answered(patience_s: float, unanswered: int) -> None:
+    scene = Scene()
+    stopped = StreamReport("MZ1", "ws://x", {}, 0.0, 9.0, StreamEnd.STOPPED)
+    end = CallEvent("call_ended", 0, 20.0 + patience_s, "CA1")
+    scene.log(CallEvent("stream_started", 0, 1.0, "CA1"))
+    scene.log(CallEvent("caller_speech_started", 0, 18.0, "CA1", {"over_assistant": False}))
+    scene.log(CallEvent("caller_speech_ended", 0, 20.0, "CA1"))
+    counts = scene.judged(CallerHungUp("caller"), streams=(stopped,), timeline=(end,))
+    assert counts["unanswered_turns"] == unanswered
+
+
+# --- uplink -------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=60))
+def test_lost_doubled_and_late_comers_are_told_apart(order: list[int]) -> None:
+    scene = Scene()
+    frames = scene.send(31)
+    for index in order:
+        scene.session.appended(frames[index])
+    highest, reordered = -1, 0
+    seen: set[int] = set()
+    for index in order:
+        reordered += index not in seen and index < highest
+        seen.add(index)
+        highest = max(highest, index)
+    counts = scene.judged()
+    assert {
+        "lost_frames": counts["lost_frames"],
+        "duplicate_frames": counts["duplicate_frames"],
+        "reordered_frames": counts["reordered_frames"],
+    } == {
+        "lost_frames": highest + 1 - len(seen),
+        "duplicate_frames": len(order) - len(seen),
+        "reordered_frames": reordered,
+    }
+
+
+def test_frames_sent_before_the_session_was_ready_are_held_and_not_late() -> None:
+    scene = Scene()
+    frames = scene.send(3)
+    for index in range(3):
+        scene.track.sent[index] = 0.0
+    for frame in frames:
+        scene.session.appended(frame)
+    counts = scene.judged()
+    assert (counts["held_frames"], counts["late_frames"]) == (3, 0)
+
+
+def test_audio_in_the_session_of_another_call_is_an_error() -> None:
+    scene = Scene()
+    scene.session.appended(scene.send(1)[0])
+    scene.track = scene.tracker.call(None)
+    scene.session.appended(scene.send(1)[0])
+    assert scene.meter.errors == {"audio of one caller reached the model's session of another": 1}
+
+
+# --- downlink -----------------------------------------------------------------------------------
+
+
+def talking() -> Scene:
+    """A session that knows its call."""
+    scene = Scene()
+    scene.session.appended(scene.send(1)[0])
+    scene.log(CallEvent("stream_started", 0, 0.0, "CA1"))
+    return scene
+
+
+def downlink(counts: Counter[str]) -> tuple[int, int, int]:
+    return counts["lost_audio_ms"], counts["clipped_starts"], counts["clipped_ends"]
+
+
+def closed(scene: Scene) -> Counter[str]:
+    """Judged after the bridge has closed the stream, long after everything."""
+    scene.log(CallEvent("stream_closed", 0, 2e9, "CA1"))
+    return scene.judged()
+
+
+def test_an_answer_heard_whole_has_lost_nothing() -> None:
+    scene = talking()
+    audio, _ = scene.answer(50)
+    for start in range(0, len(audio), 1000):
+        scene.ear.heard(audio[start : start + 1000], 100.0 + start / 8000)
+    assert downlink(closed(scene)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [
+        (slice(160 * 5, None), (100, 1, 0)),
+        (slice(None, 160 * 45), (100, 0, 1)),
+    ],
+    ids=["the start", "the end"],
+)
+def test_a_clipped_answer_is_told_by_its_side(kept: slice, expected: tuple[int, int, int]) -> None:
+    scene = talking()
+    audio, _ = scene.answer(50)
+    scene.ear.heard(audio[kept], 100.0)
+    assert downlink(closed(scene)) == expected
+
+
+def test_frames_lost_in_the_middle_are_lost_audio() -> None:
+    scene = talking()
+    audio, _ = scene.answer(50)
+    scene.ear.heard(audio[: 160 * 10], 100.0)
+    scene.ear.heard(audio[160 * 13 :], 100.2)
+    assert downlink(closed(scene)) == (60, 0, 0)
+
+
+def test_a_goodbye_that_the_end_of_the_stream_cut_off_is_clipped() -> None:
+    scene = talking()
+    audio, _ = scene.answer(50)
+    scene.ear.heard(audio, 100.0)
+    scene.ear.cut(100.5)
+    assert downlink(closed(scene)) == (0, 0, 1)
+
+
+def test_an_answer_that_the_caller_cut_short_is_not_clipped() -> None:
+    scene = talking()
+    audio, _ = scene.answer(50)
+    began = scene.session.answers[0].began
+    scene.ear.heard(audio, began)
+    scene.log(CallEvent("caller_speech_started", 0, began + 0.3, "CA1", {"over_assistant": True}))
+    scene.ear.cut(began + 0.4)
+    scene.log(CallEvent("caller_speech_ended", 0, began + 2, "CA1"))
+    assert downlink(closed(scene)) == (0, 0, 0)
+
+
+def test_an_answer_that_the_model_took_back_is_not_clipped() -> None:
+    scene = talking()
+    audio, response = scene.answer(50)
+    response.status = "cancelled"
+    scene.ear.heard(audio[: 160 * 50], 100.0)
+    scene.ear.cut(100.5)
+    assert downlink(closed(scene))[2] == 0
