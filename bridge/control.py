@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from bridge.config import Settings
 from bridge.errors import TriageBridgeError
@@ -15,6 +16,7 @@ from bridge.traffic.admission import Admitter
 from bridge.traffic.desk import TrafficDesk
 from bridge.traffic.guard import Tallies
 from bridge.traffic.guarding import Page, RolloutGuard, no_page
+from bridge.traffic.lock import locked
 from bridge.traffic.rollout import plan_of
 from bridge.traffic.split import Splitter
 from bridge.traffic.watcher import RolloutWatcher
@@ -56,6 +58,8 @@ class TrafficControl:
     ) -> None:
         self._policies = TenantPolicies(tenants)
         self.store = store
+        token = settings.traffic.admin_token
+        self._lock = "" if token is None else locked(token.get_secret_value())
         self._admitter = Admitter(
             settings.traffic, settings.limits.max_calls, pooled=settings.pool.size > 0
         )
@@ -111,7 +115,10 @@ class TrafficControl:
         """Operators on any machine see which tenants there are, and their stages."""
         while True:
             await self._unpublished.wait()
-            plans = {policy.tenant: plan_of(policy) for policy in self._policies.all()}
+            plans = {
+                policy.tenant: replace(plan_of(policy), lock=self._lock)
+                for policy in self._policies.all()
+            }
             try:
                 await self.store.publish(plans)
                 self._unpublished.clear()

@@ -39,6 +39,8 @@ class Plan:
     """Called numbers with a share of their own."""
     called: tuple[str, ...] = ()
     """The tenant's numbers, or ``*``."""
+    lock: str = ""
+    """Made of the admin token of those who serve; "" where they have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,10 @@ class RolloutStore(Protocol):
 
     async def history(self, tenant: str | None = None, limit: int = 50) -> Sequence[Change]:
         """The last changes, of one tenant or of all, the newest first."""
+        ...
+
+    async def steps_back(self) -> Mapping[str, int]:
+        """How often guards stepped back, by tenant, of all changes that are kept."""
         ...
 
     async def publish(self, plans: Mapping[str, Plan]) -> None:

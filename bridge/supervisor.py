@@ -24,7 +24,8 @@ OUR_OWN_S = 0.5
 """So soon we would know if we were told as well, as service managers do."""
 READY_WITHIN_S = 60.0
 SETTLED_S = 10.0
-"""A worker that lived so long died of something else than its start: it is replaced at once."""
+"""A worker that took calls, or lived so long, died of something else than its start: it is replaced
+at once. Others are tried again less and less often."""
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 30.0
 KILL_AFTER_S = 30.0
 """Beyond the drain: what a worker may need to hand over, answer and write down."""
@@ -50,6 +51,8 @@ class Worker:
         self.process = process
         self._line = line
         self.began_at = asyncio.get_running_loop().time()
+        self.served = False
+        """It took calls, however it ended."""
         self.log = log.bind(worker=number, pid=process.pid)
 
     async def ready(self) -> bool:
@@ -57,7 +60,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(READY_WITHIN_S):
-                return await loop.sock_recv(self._line, 1) == READY
+                return self._heard(await loop.sock_recv(self._line, 1)) == READY
         except (TimeoutError, OSError):
             return False
 
@@ -65,11 +68,17 @@ class Worker:
         """Waits for the worker to say so; False when its line ends instead."""
         try:
             while said := await asyncio.get_running_loop().sock_recv(self._line, 1):
-                if said == STOPPING:
+                if self._heard(said) == STOPPING:
                     return True
         except OSError:
             pass
         return False
+
+    def _heard(self, said: bytes) -> bytes:
+        if said == READY:
+            self.served = True
+            self.log.info("worker_ready")
+        return said
 
     def tell(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -223,7 +232,8 @@ class Supervisor:
 
     async def _follow(self, worker: Worker, status: int) -> None:
         number, lived_s = worker.number, asyncio.get_running_loop().time() - worker.began_at
-        failures = 0 if lived_s > SETTLED_S else self._failures.get(number, 0) + 1
+        well = worker.served or lived_s > SETTLED_S
+        failures = 0 if well else self._failures.get(number, 0) + 1
         self._failures[number] = failures
         wait_s = min(BACKOFF_S * 2.0 ** (failures - 1), BACKOFF_MAX_S) if failures else 0.0
         worker.log.error("worker_died", status=status, again_in_s=wait_s)
@@ -271,6 +281,7 @@ class Supervisor:
 
     async def _see_off(self, worker: Worker) -> None:
         self._leaving.add(worker)
+        worker.log.info("worker_leaving")
         worker.tell(signal.SIGUSR1)
         await worker.end(self._patience_s)
         self._leaving.discard(worker)

@@ -22,10 +22,11 @@ from bridge.cli._store import (
     reveal_option,
     with_stores,
 )
-from bridge.rollouts import WHOLE, RolloutConflictError, Rollouts, RolloutState, known_tenants
+from bridge.rollouts import WHOLE, Plan, RolloutConflictError, Rollouts, RolloutState, known_tenants
 from bridge.store.rollouts import SqlRollouts, sides
 from bridge.store.settings import StoreSettings
 from bridge.store.store import Store
+from bridge.traffic.lock import opens
 from bridge.traffic.operating import Operator, Wanted, Wish
 from bridge.traffic.overview import Taken, change_facts, rollout_facts, taken, tenant_facts
 from bridge.traffic.rollout import RolloutError
@@ -33,6 +34,8 @@ from dispatch.rollout import percent, tenths
 
 T = TypeVar("T")
 
+NOT_SAID = "not said"
+NOBODYS = Plan(0, ())
 DEFAULT_DATABASE = ""
 """No tenant has this name, so none has a database of its own for it."""
 
@@ -60,7 +63,9 @@ any_tenant_option = click.option("--tenant", default=WHOLE, help="Only this tena
 number_option = click.option(
     "--number", default=WHOLE, help="Only for this called number, which then has its own share."
 )
-why_option = click.option("--why", required=True, help="Recorded with the change.")
+why_option = click.option(
+    "--why", default=NOT_SAID, show_default=True, help="Recorded with the change."
+)
 who_option = click.option(
     "--who", default=_whoami, show_default="user@host", help="Recorded with the change."
 )
@@ -74,6 +79,7 @@ def command() -> None:
     """Which share of callers the AI gets, the kill switch, and what was changed by whom.
 
     Works on the database in DATABASE_URL, from any machine. Serving processes follow in a second.
+    Where they were started with an ADMIN_TOKEN, changes need the same one in the environment.
     """
 
 
@@ -143,6 +149,7 @@ def resume(tenant: str, why: str, who: str) -> None:
 
 def _change(wish: Wish) -> None:
     async def run(rollouts: SqlRollouts) -> tuple[RolloutState, Rollouts]:
+        _check_token(wish.tenant, await rollouts.read())
         state = await Operator(rollouts, time.time).carry_out(wish)
         return state, await rollouts.read()
 
@@ -151,6 +158,17 @@ def _change(wish: Wish) -> None:
     except (RolloutError, RolloutConflictError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(_sentence(wish.action, state, rollouts))
+
+
+def _check_token(tenant: str, rollouts: Rollouts) -> None:
+    """Whoever serves with an admin token is commanded with it."""
+    plans = rollouts.plans.values() if tenant == WHOLE else [rollouts.plans.get(tenant, NOBODYS)]
+    locks = {plan.lock for plan in plans if plan.lock}
+    token = os.environ.get("ADMIN_TOKEN", "").strip()
+    if locks and not token:
+        raise RolloutError("ADMIN_TOKEN is not set; those who serve were started with one")
+    if not all(opens(token, lock) for lock in locks):
+        raise RolloutError("ADMIN_TOKEN is not the one that those who serve were started with")
 
 
 def _sentence(action: Wanted, state: RolloutState, rollouts: Rollouts) -> str:

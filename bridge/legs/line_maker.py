@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 import structlog
 
 from bridge.legs.model_leg import ModelEndpoint, ModelLeg, ModelUnavailableError
-from bridge.lines import LineCache
+from bridge.lines import LineCache, making_alone
 from bridge.protocol import realtime as rt
 from bridge.protocol.unhandled import UnhandledCounter
 
@@ -109,14 +109,33 @@ async def make_lines(
 ) -> int:
     """Make what the cache does not have, one after the other. How many are still missing.
 
-    A line that cannot be made is logged and left: calls work without it, only later.
+    Of several processes that share the cache one makes them all. A line that cannot be made is
+    logged and left: calls work without it, only later.
     """
+    missing = [line for line in wanted if not _is_there(line, cache)]
+    if not missing:
+        return 0
+    try:
+        async with making_alone(cache.folder):
+            return await _make_missing(missing, cache, unhandled)
+    except OSError as error:
+        _log.warning("lines_not_made", reason=str(error)[:200])
+        return len(missing)
+
+
+async def _make_missing(
+    wanted: Iterable[WantedLine], cache: LineCache, unhandled: UnhandledCounter
+) -> int:
     missing = 0
     for line in wanted:
-        session = line.endpoint.session
-        if cache.get(session.voice, session.model, line.text) is None:
+        if not _is_there(line, cache):  # another process was first
             missing += not await _make(line, cache, unhandled)
     return missing
+
+
+def _is_there(line: WantedLine, cache: LineCache) -> bool:
+    session = line.endpoint.session
+    return cache.get(session.voice, session.model, line.text) is not None
 
 
 async def _make(line: WantedLine, cache: LineCache, unhandled: UnhandledCounter) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 
 from bridge.rollouts import Change, Plan, RolloutConflictError, Rollouts, RolloutState, Tally
@@ -35,6 +35,9 @@ class MemoryRollouts:
     async def history(self, tenant: str | None = None, limit: int = 50) -> Sequence[Change]:
         wanted = [one for one in self._changes if tenant in (None, one.tenant)]
         return tuple(wanted[:limit])
+
+    async def steps_back(self) -> Mapping[str, int]:
+        return Counter(one.tenant for one in self._changes if one.action == "guard")
 
     async def publish(self, plans: Mapping[str, Plan]) -> None:
         self._plans.update(plans)

@@ -39,6 +39,16 @@ class SqlRollouts:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return tuple(_change_of(row) for row in rows)
 
+    async def steps_back(self) -> Mapping[str, int]:
+        table = rollout_changes
+        query = (
+            select(table.c.tenant, func.count().label("number"))
+            .where(table.c.action == "guard")
+            .group_by(table.c.tenant)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row.tenant: int(row.number) for row in rows}
+
     async def publish(self, plans: Mapping[str, Plan]) -> None:
         rows = [
             {"tenant": tenant, "plan": orjson.dumps(asdict(plan)).decode()}
@@ -166,4 +176,5 @@ def _state_of(row: Row[Any]) -> RolloutState:
 
 def _plan_of(stored: str) -> Plan:
     plan = orjson.loads(stored)
-    return Plan(plan["share"], tuple(plan["stages"]), plan["numbers"], tuple(plan["called"]))
+    lock = plan.get("lock", "")  # not in what older processes publish
+    return Plan(plan["share"], tuple(plan["stages"]), plan["numbers"], tuple(plan["called"]), lock)

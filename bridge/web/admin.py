@@ -2,6 +2,7 @@
 
     GET  /admin/rollout                    every tenant: shares, kill switch, stages
     GET  /admin/rollout/history?tenant=&limit=
+    GET  /admin/metrics                    the same for Prometheus
     POST /admin/rollout/{action}           JSON: tenant, who, why, and number, share where needed
 
 ``action`` is set, clear, advance, back, kill or resume. Answers are JSON; faults are
@@ -24,6 +25,7 @@ from starlette.routing import BaseRoute, Route
 
 from bridge.errors import TriageBridgeError
 from bridge.rollouts import WHOLE, RolloutConflictError, RolloutStore
+from bridge.traffic.metrics import exposition
 from bridge.traffic.operating import Operator, Wanted, Wish
 from bridge.traffic.overview import change_facts, rollout_facts, state_facts
 from bridge.traffic.rollout import RolloutError
@@ -58,6 +60,7 @@ def admin_routes(
     return [
         Route("/admin/rollout", door.guard(admin.all), methods=["GET"]),
         Route("/admin/rollout/history", door.guard(admin.history), methods=["GET"]),
+        Route("/admin/metrics", door.guard(admin.metrics), methods=["GET"]),
         Route("/admin/rollout/{action}", door.guard(admin.change), methods=["POST"]),
     ]
 
@@ -112,6 +115,11 @@ class RolloutAdmin:
             raise BadRequestError(f"limit is {limit[:20]!r}, expected 1 to {MAX_HISTORY}")
         changes = await self._store.history(query.get("tenant"), int(limit))
         return _answer(200, {"changes": [change_facts(change) for change in changes]})
+
+    async def metrics(self, _request: Request) -> Response:
+        facts = rollout_facts(await self._store.read())
+        text = exposition(facts, await self._store.steps_back())
+        return Response(text, media_type="text/plain; version=0.0.4")
 
     async def change(self, request: Request) -> Response:
         wish = _wish(request.path_params["action"], await _body(request))

@@ -135,7 +135,7 @@ class Mischief:
         if fault.kind == "store_locked":
             await asyncio.to_thread(_hold_lock, self.database, fault.length_ms / 1000)
             return True
-        pids = self.system.worker_pids()
+        pids = self.system.serving_pids()
         if len(pids) < 2:  # nobody would be left to take calls, which no deployment survives
             return False
         number = signal.SIGKILL if fault.kind == "worker_killed" else signal.SIGTERM

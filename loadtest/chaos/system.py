@@ -36,6 +36,7 @@ class ServingProcesses:
         self._workers = workers
         self._log = folder / "serve.log"
         self._process: asyncio.subprocess.Process | None = None
+        self._told: set[int] = set()
         self.status: int | None = None
 
     @property
@@ -84,6 +85,8 @@ class ServingProcesses:
             self.status = await self._process.wait()
 
     def tell(self, pid: int, number: signal.Signals) -> None:
+        if number != signal.SIGHUP:
+            self._told.add(pid)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
@@ -91,6 +94,13 @@ class ServingProcesses:
         """Those that live, oldest first, whether they take calls or leave."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
         return sorted(int(pid) for pid in children.split())
+
+    def serving_pids(self) -> list[int]:
+        """Those that take calls, or did so when they last said anything, oldest first."""
+        takes: dict[int, bool] = {}
+        for entry in self.logged("worker_ready", "worker_leaving"):
+            takes[entry["pid"]] = entry["event"] == "worker_ready"
+        return [pid for pid in self.worker_pids() if takes.get(pid) and pid not in self._told]
 
     def held(self) -> dict[int, Held]:
         """By worker; a worker that goes meanwhile is left out."""

@@ -141,3 +141,24 @@ MOMENTS = {
 def test_opening_hours(moment: str) -> None:
     at, is_open = MOMENTS[moment]
     assert WEEK.are_open(dt.datetime.fromisoformat(at)) is is_open
+
+
+PAGES = {
+    "no such route": ('page = "duty"', "there is no route 'duty'; there are: "),
+    "another kind of route": ('page = "message"', "is a voicemail route, expected a page route"),
+    "nobody to send from": (
+        'page = "duty"\n[routes.duty]\nkind = "page"\nsms = ["+14155550112"]',
+        "'duty' needs a from_number: no call tells which number its SMS come from",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PAGES)
+def test_check_finds_a_guard_that_could_tell_nobody(tmp_path: Path, case: str) -> None:
+    text, message = PAGES[case]
+    sound = re.sub(r"^numbers = .*$", 'numbers = ["*"]', SOUND, flags=re.MULTILINE)
+    file = tmp_path / "acme.toml"
+    file.write_text(f"{sound}[guard]\n{text}\n", encoding="utf-8")
+    faults = [one for one in check_file(file) if one.severity == "error"]
+    assert [one.field for one in faults] == ["guard.page"]
+    assert message in faults[0].message

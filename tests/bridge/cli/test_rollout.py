@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +16,9 @@ import pytest
 
 from bridge.traffic.split import Splitter
 from bridge.traffic_settings import DEFAULT_KEY
-from tests.bridge.cli.conftest import ACCOUNT, ENVIRON, Run, Serve, Served
+from loadtest.twilio import Settings as TwilioSettings
+from loadtest.twilio import SimulatedTwilio
+from tests.bridge.cli.conftest import ACCOUNT, ENVIRON, TOKEN, Run, Serve, Served
 from tests.bridge.cli.test_serve import FORM, get, post
 
 CALLED, OTHER = "+15550100002", "+15550100003"
@@ -229,8 +233,86 @@ def test_wrong_commands_are_answered_clearly_and_change_nothing(
         ended = run("rollout", *arguments, "--why", "a test")
         assert ended.status != 0, arguments
         assert message in ended.err, ended.err
-    assert "Missing option '--why'" in run("rollout", "set", "5", "--tenant", "acme").err
     assert run("rollout", "history").out == "nothing was changed\n"
+
+
+def test_a_change_without_a_reason_is_recorded_as_such(serve: Serve, run: Run, triage: str) -> None:
+    served_and_known(serve, run, triage)
+    assert run("rollout", "set", "5", "--tenant", "acme").out == "acme: 5 %\n"
+    [change] = json.loads(run("rollout", "history", "--json").out)
+    assert (change["action"], change["why"]) == ("set", "not said")
+
+
+def test_who_serves_with_a_token_is_commanded_with_it(serve: Serve, run: Run, triage: str) -> None:
+    served = served_and_known(serve, run, triage, ADMIN_TOKEN=ADMIN_TOKEN)
+    for arguments in (("kill",), ("kill", "--tenant", "acme"), ("set", "5", "--tenant", "acme")):
+        without = run("rollout", *arguments)
+        assert (without.status, without.err) == (
+            1,
+            "Error: ADMIN_TOKEN is not set; those who serve were started with one\n",
+        )
+        wrong = run("rollout", *arguments, ADMIN_TOKEN="another-admin-token")
+        assert (wrong.status, wrong.err) == (
+            1,
+            "Error: ADMIN_TOKEN is not the one that those who serve were started with\n",
+        )
+    assert run("rollout", "history").out == "nothing was changed\n"
+    assert run("rollout", "kill", ADMIN_TOKEN=ADMIN_TOKEN).status == 0
+    until(lambda: not voice(served, 1), FOLLOWS_S, "it has not followed")
+
+
+# --- the guard, on real processes --------------------------------------------------------------
+
+GUARDED = f"""{TRIAGE}
+[guard]
+min_calls = 3
+page = "duty"
+[routes.duty]
+kind = "page"
+sms = ["+15550100777"]
+"""
+
+
+async def test_calls_that_are_lost_take_the_ai_away_and_somebody_is_told(
+    serve: Serve, run: Run, tmp_path: Path
+) -> None:
+    """The callers were sent to the media socket, and came back without a decision."""
+    file = tmp_path / "guarded.toml"
+    file.write_text(GUARDED, encoding="utf-8")
+    settings = TwilioSettings(account_sid=ACCOUNT, auth_token=TOKEN)
+    async with SimulatedTwilio(settings, rng=random.Random(1)) as twilio:
+        await asyncio.to_thread(_lose_three_calls, serve, run, str(file), twilio.rest_url)
+        [message] = twilio.messages
+    assert (message.fields["To"], message.fields["From"]) == ("+15550100777", CALLED)
+    told = "fallbacks: 3 of 3 calls, allowed are 5 %"
+    assert message.fields["Body"] == f"rollout of acme went to zero: {told}"
+    [change] = json.loads(run("rollout", "history", "--json").out)
+    assert (change["action"], change["why"]) == ("guard", told)
+    assert change["who"].startswith("guard on ")
+
+
+def _lose_three_calls(serve: Serve, run: Run, file: str, rest_url: str) -> None:
+    served = served_and_known(serve, run, file, TWILIO_REST_URL=rest_url, ADMIN_TOKEN=ADMIN_TOKEN)
+    for number in range(1, 4):
+        form = FORM | {"CallSid": call_sid(number), "From": f"+1415666{number:04}"}
+        action = post(served, "/voice", form).partition("/after/")[2].partition('"')[0]
+        answer = post(served, f"/after/{action}", form | {"CallStatus": "in-progress"})
+        assert TODAY in answer
+    until(lambda: bool(logged(served, "page_sent")), WITHIN_S, "nobody was told")
+    assert not voice(served, 10)
+    [stepped] = logged(served, "rollout_stepped_back")
+    assert (stepped["severe"], stepped["shares"]) == (True, [0])
+    metrics = f"http://127.0.0.1:{served.port}/admin/metrics"
+    request = urllib.request.Request(metrics, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    with urllib.request.urlopen(request, timeout=10) as told:  # noqa: S310
+        lines = told.read().decode().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        'triage_bridge_rollout_share_percent{tenant="acme",number="*"} 0',
+        'triage_bridge_rollout_killed{tenant="acme"} 0',
+        "triage_bridge_rollout_all_killed 0",
+        'triage_bridge_rollout_guard_steps_back_total{tenant="acme"} 1',
+    ]
+    assert get(served, "/admin/metrics")[0] == 401
 
 
 def test_a_database_that_nobody_serves_says_so(run: Run) -> None:

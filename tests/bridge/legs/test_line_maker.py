@@ -11,7 +11,7 @@ from structlog.typing import EventDict
 
 from bridge.legs.line_maker import LIKENESS, WantedLine, adds_words, likeness, make_lines
 from bridge.legs.model_leg import ModelEndpoint
-from bridge.lines import LineCache, cached_line
+from bridge.lines import LOCK, LineCache, cached_line
 from bridge.protocol.realtime import SessionSettings
 from bridge.protocol.unhandled import UnhandledCounter
 from tests.bridge.legs.audio import tone
@@ -96,7 +96,7 @@ async def test_a_line_that_cannot_be_made_is_left_and_leaves_no_session(
         session.reset()
     assert await making == 1
     assert cache.get("marin", "gpt-realtime-2.1", WORDS) is None
-    assert os.listdir(lines) == []
+    assert os.listdir(lines) == [LOCK]
 
 
 async def test_a_process_makes_its_lines_and_the_next_call_is_greeted_from_the_cache(
@@ -127,3 +127,26 @@ def test_words_are_compared_whatever_their_case_and_punctuation(
     said: str, alike: bool, adds: bool
 ) -> None:
     assert (likeness(said, WORDS) >= LIKENESS, adds_words(said, WORDS)) == (alike, adds)
+
+
+async def test_of_two_processes_one_makes_the_lines_and_both_have_them(
+    puppet: PuppetModel, lines: Path
+) -> None:
+    """The lock is the kernel's: two open files of one process are as good as two processes."""
+    one, first = await make(puppet, lines)
+    session = await puppet.session()
+    other, second = await make(puppet, lines)
+    await say(session, WORDS, tone(500))
+    assert [await first, await second] == [0, 0]
+    assert len(puppet.sessions) == 1
+    kept = [cache.get("marin", "gpt-realtime-2.1", WORDS) for cache in (one, other)]
+    assert kept == [cached_line(WORDS, tone(500))] * 2
+
+
+async def test_a_cache_that_cannot_be_written_is_told_and_costs_nothing_else(
+    puppet: PuppetModel, tmp_path: Path, logged: list[EventDict]
+) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    _, making = await make(puppet, tmp_path / "file" / "lines")
+    assert await making == 1
+    assert [entry["event"] for entry in logged] == ["lines_not_made"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,18 @@ async def test_the_same_change_by_somebody_else_is_a_conflict(rollouts: RolloutS
     await rollouts.change(set_to(RolloutState("acme"), 50))
     with pytest.raises(RolloutConflictError):
         await rollouts.change(set_to(RolloutState("acme"), 50, who=BOB))
+
+
+async def test_steps_back_are_counted_by_tenant(rollouts: RolloutStore) -> None:
+    first = set_to(RolloutState("acme"), 250)
+    await rollouts.change(first)
+    second = set_to(first.after, 50, who="guard on p0", action="guard")
+    await rollouts.change(second)
+    await rollouts.change(set_to(second.after, 0, who="guard on p1", action="guard"))
+    assert await rollouts.steps_back() == {"acme": 2}
+
+
+async def test_what_opens_the_commands_is_published_with_the_plan(rollouts: RolloutStore) -> None:
+    locked_plan = replace(PLAN, lock="salt$digest")
+    await rollouts.publish({"acme": locked_plan})
+    assert (await rollouts.read()).plans == {"acme": locked_plan}

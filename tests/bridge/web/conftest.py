@@ -61,6 +61,20 @@ class OpenLine:
         return self.reasons
 
 
+class Told:
+    """Remembers which tenants' calls went wrong."""
+
+    def __init__(self) -> None:
+        self.gone: list[str] = []
+        self.failed: list[str] = []
+
+    def lost(self, tenant: str) -> None:
+        self.gone.append(tenant)
+
+    def route_failed(self, tenant: str) -> None:
+        self.failed.append(tenant)
+
+
 @dataclass(frozen=True)
 class Reply:
     status: int
@@ -92,6 +106,7 @@ class Site:
     settings: Settings
     ledger: Ledger
     line: OpenLine
+    fates: Told
     signer: RequestValidator = field(default_factory=lambda: RequestValidator(TOKEN))
 
     async def post(
@@ -136,14 +151,15 @@ async def served(
     numbers = itertools.count(1)
     ledger = ledger or MemoryLedger(lambda: NOW, lambda: f"token-{next(numbers)}")
     line = OpenLine()
-    app = build_app(settings, ledger, line, clock=lambda: NOW, tenant_of=tenant_of)
+    told = Told()
+    app = build_app(settings, ledger, line, clock=lambda: NOW, tenant_of=tenant_of, fates=told)
     sock = bind("127.0.0.1", 0)
     server = HttpServer(app, sock, ws_protocol=None)
     async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as http:
         tasks.create_task(server.run_until_stopped())
         await server.listening()
         try:
-            yield Site(sock.getsockname()[1], http, settings, ledger, line)
+            yield Site(sock.getsockname()[1], http, settings, ledger, line, told)
         finally:
             await http.close()
             server.stop()

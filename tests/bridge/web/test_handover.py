@@ -323,3 +323,25 @@ async def test_a_decision_of_todays_flow_has_no_steps(site: Site) -> None:
     fallback = type(made)(CALL, 0, "fallback", None, "no_decision", made.twiml, NOW)
     await site.ledger.record_decision(fallback)
     assert (await site.post(step(), queue("queue-full"))).redirect == TODAY
+
+
+# --- what the guard is told -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [("error", ["acme"]), ("queue-full", ["acme"]), ("leave", []), ("bridged", [])],
+)
+async def test_the_guard_hears_of_ways_that_failed_and_not_of_people_who_did_not_answer(
+    site: Site, result: str, told: list[str]
+) -> None:
+    await keep(site.ledger, "on_call", "duty_phone")
+    await site.post(step(), queue(result))
+    assert (site.fates.failed, site.fates.gone) == (told, [])
+
+
+async def test_the_guard_hears_of_calls_that_come_back_without_a_decision(site: Site) -> None:
+    await site.post("/voice")
+    for _ in range(2):
+        await site.post("/after/token-1", LIVE)
+    assert (site.fates.gone, site.fates.failed) == (["acme"], [])

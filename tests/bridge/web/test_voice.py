@@ -196,6 +196,19 @@ async def test_health_is_always_well_and_readiness_says_why_not(site: Site) -> N
     )
 
 
+async def test_a_full_process_stays_in_the_load_balancer_and_passes_new_calls_on(
+    site: Site,
+) -> None:
+    """It is still asked where its calls go; were all full, nobody would answer at all."""
+    site.line.reasons, site.line.live_calls = ["at_capacity"], 300
+    ready = await site.send("GET", "/readyz")
+    assert (ready.status, ready.text) == (
+        200,
+        '{"ready":true,"reasons":["at_capacity"],"live_calls":300}',
+    )
+    assert (await site.post("/voice")).redirect == ENVIRON["FALLBACK_URL"]
+
+
 def test_the_stand_in_is_a_switchboard() -> None:
     from bridge.web.switchboard import Switchboard
 
