@@ -199,7 +199,8 @@ def command(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN401 
     except (RunError, ServingError) as error:
         raise Misled(str(error)) from error
     except OSError as error:
-        raise Misled(f"{error.filename or 'run'}: {error.strerror or error}") from error
+        where = f"{error.filename}: " if error.filename else ""
+        raise Misled(f"{where}{error.strerror or error}") from error
     console.print(summary(result))
     console.print(f"{asked.out / NAME}.json, {asked.out / NAME}.html", style="dim")
     raise click.exceptions.Exit(status_of(result))
