@@ -30,6 +30,8 @@ WAITED_S = 2.0
 """A caller who waits less for an answer has not been left without one."""
 AFTER_SPEECH_S = 3.0
 """A clear so soon after the caller spoke was asked for by what was said."""
+UNDER_WAY_S = 1.0
+"""What was sent so shortly before the end of the stream may have been under way."""
 FRAME_MS = 20
 RUN_OVER = "time over"
 """Why callers hang up when the run's own time is over."""
@@ -57,9 +59,10 @@ def judge_call(
     counts["streams_refused"] += sum(one.end is StreamEnd.REFUSED for one in result.streams)
     _unanswered(meter, log, result, cut=cut)
     _uplink(meter, track)
+    ended = log.stream_ended if log.stream_ended is not None else result.timeline[-1].at
     for session in track.sessions.values():
         for answer in session.answers:
-            _downlink(meter, track, session, answer, log)
+            _downlink(meter, track, session, answer, log, ended)
     for turn in log.turns:
         if turn.answered is not None:
             meter.turn(_waterfall(track, turn, result.call_sid))
@@ -166,10 +169,15 @@ def _uplink(meter: Meter, track: CallTrack) -> None:
 
 
 def _downlink(
-    meter: Meter, track: CallTrack, session: SessionTrack, answer: Answer, log: CallLog
+    meter: Meter,
+    track: CallTrack,
+    session: SessionTrack,
+    answer: Answer,
+    log: CallLog,
+    stream_ended: float,
 ) -> None:
     """What the caller never heard of one answer, though nobody had asked for silence."""
-    horizon = _undisturbed_until(answer, log)
+    horizon = _undisturbed_until(answer, log, stream_ended)
     number = session.number
     lost = [
         frame
@@ -189,16 +197,16 @@ def _downlink(
         meter.counts["clipped_ends"] += not _asked_for(answer, track, number, log)
 
 
-def _undisturbed_until(answer: Answer, log: CallLog) -> float:
+def _undisturbed_until(answer: Answer, log: CallLog, stream_ended: float) -> float:
     """Up to here everything that was sent had to be heard."""
-    ends = [log.stream_ended - 1.0] if log.stream_ended is not None else []
+    ends = [stream_ended - UNDER_WAY_S]
     for started, ended in log.speech:
         if started <= answer.began <= ended:
             return float("-inf")
         if started > answer.began:
             ends.append(started)
     ends += [cleared for cleared in log.clears if cleared > answer.began]
-    return min(ends, default=float("inf"))
+    return min(ends)
 
 
 def _asked_for(answer: Answer, track: CallTrack, number: int, log: CallLog) -> bool:
