@@ -106,7 +106,7 @@ class FlexRoute(Strict):
     kind: Literal["flex"]
     workflow_sid: WorkflowSid
     workspace_sid: WorkspaceSid | None = Field(
-        default=None, description="For `check` with credentials."
+        default=None, description="For `check --online`, and to look whether the Task appeared."
     )
     queue: str = Field(default="", max_length=64, description="Becomes the attribute `queue`.")
     priority: int = Field(
