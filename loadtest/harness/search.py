@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 FINE_SHARE = 0.05
 """The search ends when the least number that failed is within this of the most that passed."""
+REPEATS_WHEN_FAILED, REPEATS_WHEN_LATE = 1, 2
 _GROWTH = 2.0
 _ROUND_TO = 5
 
@@ -86,8 +87,8 @@ async def search(
     """Try numbers of calls until the answer is fine enough or the trials are used up.
 
     ``choose`` goes before doubling and halving, for who knows more, such as CPU. A failure is tried
-    once more before it counts: on a shared machine one bad second is nobody's limit. The repetition
-    counts as a trial.
+    once more before it counts, and one with a late generator twice: on a shared machine one bad
+    second is nobody's limit. Repetitions count as trials.
     """
     trials: list[Trial] = []
     done = 0
@@ -97,9 +98,10 @@ async def search(
             break
         trial = await attempt(calls)
         done += 1
-        if not trial.passed and done < plan.trials:
+        repeats = REPEATS_WHEN_LATE if trial.generator_late else REPEATS_WHEN_FAILED
+        while not trial.passed and repeats and done < plan.trials:
             trial = await attempt(calls)
-            done += 1
+            done, repeats = done + 1, repeats - 1
         trials.append(trial)
     return Search(tuple(trials), plan.limit)
 

@@ -56,6 +56,21 @@ async def test_a_failure_that_does_not_come_again_is_forgiven() -> None:
     assert (found.carried, found.is_floor) == (40, True)
 
 
+async def test_a_late_generator_is_given_two_more_chances_and_then_ends_the_search_as_a_floor() -> (
+    None
+):
+    tried: list[int] = []
+
+    async def attempt(calls: int) -> Trial:
+        tried.append(calls)
+        late = calls > 20 or len(tried) < 3
+        return Trial(calls, generator_late=late)
+
+    found = await search(SearchPlan(start=20, limit=40, trials=6), attempt)
+    assert tried == [20, 20, 20, 40, 40, 40]
+    assert (found.carried, found.is_floor) == (20, True)
+
+
 async def test_trials_are_bounded() -> None:
     tried: list[int] = []
     await search(SearchPlan(start=1, limit=10**6, trials=7), carries(10**5, tried))
