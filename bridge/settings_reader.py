@@ -82,8 +82,16 @@ def read_settings(
         traffic=traffic_settings(env),
     )
     if env.faults:
-        raise ConfigurationError(env.faults)
+        raise ConfigurationError([*env.faults, *_of_the_files(settings.triage)])
     return settings
+
+
+def _of_the_files(triage: TriageSettings) -> list[str]:
+    """An operator who has to set things right wants to know all of them at once."""
+    from bridge.tenants import file_faults
+
+    missing = any(path is not None and not path.exists() for path in (triage.file, triage.folder))
+    return [] if missing else file_faults(triage)
 
 
 def _openai(env: Environment, insecure_local: bool) -> OpenAISettings:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.call.limits import CallLimits
-from bridge.config import PoolSettings, Settings
+from bridge.config import PoolSettings, Settings, TriageSettings
 from bridge.errors import ConfigurationError
 from bridge.protocol import realtime as rt
 from dispatch import settings as file_settings
@@ -86,19 +86,32 @@ def tenants_of(settings: Settings) -> Tenants:
 
     Raises ``ConfigurationError`` with every fault of every file.
     """
+    where = settings.triage
+    if where.file is None and where.folder is None:
+        return Tenants([_from_environment(settings)])
+    policies = _policies(where)
+    return Tenants([tenant_of(policy, settings) for policy in policies])
+
+
+def _policies(where: TriageSettings) -> list[TenantPolicy]:
+    """Raises ``ConfigurationError`` with every fault of every file."""
     from dispatch.triagefile import TriageFileError, load, load_folder
 
-    where = settings.triage
     try:
         if where.folder is not None:
-            policies = [one.policy for one in load_folder(where.folder).by_name.values()]
-        elif where.file is not None:
-            policies = [load(where.file).policy]
-        else:
-            return Tenants([_from_environment(settings)])
+            return [one.policy for one in load_folder(where.folder).by_name.values()]
+        return [] if where.file is None else [load(where.file).policy]
     except TriageFileError as error:
         raise ConfigurationError([str(finding) for finding in error.findings]) from error
-    return Tenants([tenant_of(policy, settings) for policy in policies])
+
+
+def file_faults(where: TriageSettings) -> list[str]:
+    """Of the triage files alone, to be told with the faults of other settings."""
+    try:
+        _policies(where)
+    except ConfigurationError as error:
+        return error.faults
+    return []
 
 
 def tenant_of(policy: TenantPolicy, settings: Settings) -> Tenant:

@@ -6,7 +6,7 @@ A tenant's own value stands behind the tenant's name: ``DATABASE_URL_ACME_PLUMBI
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -88,7 +88,7 @@ def store_settings(env: Environment, names: Collection[str]) -> StoreSettings:
     """One branch of the settings. ``names``: all variables there are, to find those of tenants."""
     return StoreSettings(
         url=_url(env, DATABASE_URL) or SecretStr(_default_url(env)),
-        data_keys=env.secrets("DATA_KEYS"),
+        data_keys=_data_keys(env),
         retention_days=_days(env, RETENTION_DAYS),
         prices_file=_prices_file(env),
         tenant_urls={
@@ -123,6 +123,24 @@ def _url(env: Environment, name: str) -> SecretStr | None:
     return SecretStr(text)
 
 
+def _data_keys(env: Environment) -> tuple[SecretStr, ...]:
+    keys = env.secrets("DATA_KEYS")
+    if keys:
+        from bridge.store.cipher import DataCipher
+
+        _checked(env, lambda: DataCipher(keys))
+    return keys
+
+
+def _checked(env: Environment, make: Callable[[], object]) -> None:
+    """Faults that show when a value is used are told with all others."""
+    try:
+        make()
+    except ConfigurationError as error:
+        for fault in error.faults:
+            env.fault(fault)
+
+
 def _default_url(env: Environment) -> str:
     home = env.text("XDG_STATE_HOME") or str(Path(env.text("HOME", ".")) / ".local" / "state")
     return f"sqlite:///{Path(home) / 'triage-bridge' / 'calls.db'}"
@@ -139,4 +157,8 @@ def _prices_file(env: Environment) -> Path | None:
     path = Path(text)
     if not path.is_file():
         env.fault(f"PRICES_FILE is {shown(text)}, expected a file")
+    else:
+        from bridge.store.prices import read_prices
+
+        _checked(env, lambda: read_prices(path))
     return path

@@ -96,6 +96,18 @@ def test_a_broken_triage_file_keeps_it_from_starting(run: Run, tmp_path: Path) -
     assert "triage.toml" in ended.err
 
 
+def test_faults_of_the_triage_file_are_told_with_those_of_the_environment(
+    run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_text('tenant = "acme"\nnumbers = 5\n')
+    ended = run("serve", TRIAGE_FILE=str(file), DATA_KEYS="my-key")
+    assert ended.status == 2
+    assert "OPENAI_API_KEY is not set" in ended.err
+    assert "DATA_KEYS: key 1 is not 32 bytes" in ended.err
+    assert f"{file}:2: error: numbers: is 5, expected a list" in ended.err
+
+
 def test_too_few_open_files_are_named_before_anything_listens(run: Run) -> None:
     ended = run("serve", **ENVIRON, before=open_files_at_most(600))
     assert ended == Ended(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from bridge.errors import ConfigurationError
@@ -24,12 +26,13 @@ def test_without_settings_calls_are_kept_a_month_in_a_file_of_the_users_own() ->
 
 def test_everything_can_be_set_and_tenants_have_their_own(tmp_path: Path) -> None:
     prices = tmp_path / "prices.toml"
-    prices.touch()
+    prices.write_bytes(resources.files("bridge.store").joinpath("prices.toml").read_bytes())
+    new, old = (Fernet.generate_key().decode() for _ in range(2))
     settings = read_store_settings(
         {
             "DATABASE_URL": "postgres://u:p%40ss@h/d",
             "DATABASE_URL_ACME_PLUMBING": "sqlite:///acme.db",
-            "DATA_KEYS": "new,old",
+            "DATA_KEYS": f"{new},{old}",
             "RETENTION_DAYS": "90",
             "RETENTION_DAYS_CLINIC": "7",
             "PRICES_FILE": str(prices),
@@ -38,10 +41,10 @@ def test_everything_can_be_set_and_tenants_have_their_own(tmp_path: Path) -> Non
     assert settings.url_of("acme-plumbing") == SecretStr("sqlite:///acme.db")
     assert settings.url_of("clinic") == SecretStr("postgres://u:p%40ss@h/d")
     assert [settings.retention_days_of(t) for t in ("clinic", "acme-plumbing")] == [7, 90]
-    assert settings.data_keys == (SecretStr("new"), SecretStr("old"))
+    assert settings.data_keys == (SecretStr(new), SecretStr(old))
     assert settings.prices_file == prices
     secrets = [secret.get_secret_value() for secret in settings.secrets]
-    assert secrets == ["p%40ss", "p@ss", "new", "old"]
+    assert secrets == ["p%40ss", "p@ss", new, old]
 
 
 def test_all_that_is_wrong_is_named_at_once_and_no_password_repeated() -> None:
@@ -53,10 +56,12 @@ def test_all_that_is_wrong_is_named_at_once_and_no_password_repeated() -> None:
                 "RETENTION_DAYS": "0",
                 "RETENTION_DAYS_CLINIC": "ever",
                 "PRICES_FILE": "/nowhere/prices.toml",
+                "DATA_KEYS": "my-key",
             }
         )
     assert [fault.split(",")[0] for fault in refused.value.faults] == [
         "DATABASE_URL is not the address of a database",
+        "DATA_KEYS: key 1 is not 32 bytes in URL-safe base64 (44 characters)",
         "RETENTION_DAYS is '0'",
         "PRICES_FILE is '/nowhere/prices.toml'",
         "DATABASE_URL_CLINIC is not the address of a database",
