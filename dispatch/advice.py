@@ -158,9 +158,14 @@ def _hyphen(key: str) -> str:
 
 
 def _sizes(policy: TenantPolicy) -> Iterator[Fault]:
-    """Packs the fullest possible call into each Task and looks at what had to go."""
+    """Packs the fullest possible call into each Task and looks at what had to go.
+
+    Any call may end with a person or on the default route, whatever it was about.
+    """
+    ends = [one for way in (policy.default, policy.human) for one in (way.route, *way.on_failure)]
+    told: set[str] = set()
     for index, intent in enumerate(policy.intents):
-        for name in (intent.route, *intent.on_failure):
+        for name in dict.fromkeys((intent.route, *intent.on_failure, *ends)):
             route = policy.routes[name]
             if not isinstance(route, FlexRoute | CallbackTaskRoute):
                 continue
@@ -168,10 +173,11 @@ def _sizes(policy: TenantPolicy) -> Iterator[Fault]:
             gone = json.loads(pack(decision, _fullest(intent, policy))).get("cut", [])
             lost = [key for key in static_attributes(route) if key in gone or gone == [ELLIPSIS]]
             dropped = [slot.name for slot in intent.slots if slot.name in gone]
-            if lost:
+            if lost and name not in told:
+                told.add(name)
                 text = f"do not fit a Task; these get lost: {', '.join(lost)}"
                 yield ("routes", name, "attributes"), text
-            elif dropped:
+            elif dropped and not lost:
                 text = f"do not all fit a Task of {name!r}; may get lost: {', '.join(dropped)}"
                 yield ("intent", index, "slots"), text
 

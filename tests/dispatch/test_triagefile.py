@@ -492,6 +492,15 @@ FLOW = "FW" + "1" * 32
             [(8, "routes.desk.attributes", "do not fit a Task; these get lost: skills")],
         ),
         (
+            SOUND.replace(
+                f'"{WORKFLOW}"', f'"{WORKFLOW}"\nattributes = {{ skills = "{"x" * 4000}" }}'
+            ).replace(
+                'description = "Invoices."\nroute = "desk"',
+                'description = "Invoices."\nroute = "message"',
+            ),
+            [(8, "routes.desk.attributes", "do not fit a Task; these get lost: skills")],
+        ),
+        (
             SOUND + "slots = [" + ", ".join(f'{{ name = "s{n}" }}' for n in range(12)) + "]\n",
             [
                 (
@@ -541,6 +550,7 @@ FLOW = "FW" + "1" * 32
         "hyphen in a slot",
         "hyphen in an attribute",
         "attributes too large",
+        "attributes of the way to a person too large",
         "slots too large",
         "unspoken language",
         "two ways to a person",
