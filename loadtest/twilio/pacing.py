@@ -1,6 +1,6 @@
 """The wheel that keeps every call's 20 ms on time: one timer for all of them, deadlines absolute.
 
-A call is pinned to one of twenty slots a millisecond apart. Slot n of round r is due at
+A call is pinned to the emptiest of twenty slots a millisecond apart. Slot n of round r is due at
 ``epoch + r * 20 ms + n * 1 ms``, whatever happened before, so nothing drifts; what comes late is
 caught up and measured. More than a second late, frames are left out and counted: such a run is not
 valid.
@@ -72,8 +72,13 @@ class PacingWheel:
         return self._count
 
     def add(self, ticker: Ticker) -> None:
-        """First tick within the next 20 ms, in the slot of this moment."""
-        index = math.ceil((time.monotonic() - self._epoch) / SLOT_S)
+        """First tick within the next 20 ms, in the slot that has least to do.
+
+        In the slot of this very moment, calls that begin at a steady rate (every 100 ms, say)
+        would all meet in one, and wait for each other.
+        """
+        now = math.ceil((time.monotonic() - self._epoch) / SLOT_S)
+        index = min(range(now, now + SLOTS), key=lambda at: len(self._slots[at % SLOTS]))
         self._slots[index % SLOTS].append(ticker)
         if not self._count or index < self._next:
             self._next = index

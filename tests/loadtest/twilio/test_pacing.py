@@ -102,6 +102,20 @@ async def test_tickers_added_at_any_time_all_get_every_round(gaps_ms: list[int])
     assert len(wheel) == 0
 
 
+async def test_tickers_that_come_at_a_steady_rate_are_spread_over_the_round() -> None:
+    """Every 20 ms, so that the slot of the moment would be the same for all of them."""
+    wheel, counters = PacingWheel(), []
+    for _ in range(12):
+        counters.append(Counter(3))
+        wheel.add(counters[-1])
+        await asyncio.sleep(ROUND_S)
+    for counter in counters:
+        await asyncio.wait_for(counter.done.wait(), 10)
+        wheel.remove(counter)
+    phases = {round(counter.dues[0] / ROUND_S % 1, 3) for counter in counters}
+    assert len(phases) == len(counters)
+
+
 def test_a_wheel_without_frames_is_not_late() -> None:
     assert PacingWheel().lateness().late_share == pytest.approx(0.0)
 
