@@ -53,8 +53,8 @@ def test_every_name_is_explained(name: str) -> None:
 
 def test_every_subcommand_is_shown() -> None:
     group = loadtest_group()
-    shown = {shlex.split(line)[2] for line in COMMANDS}
-    assert set(group.list_commands(click.Context(group))) - shown <= {"report"}
+    names = group.list_commands(click.Context(group))
+    assert [name for name in names if f"loadtest {name}" not in TEXT] == []
 
 
 @pytest.mark.parametrize("number", range(len(blocks("toml"))))

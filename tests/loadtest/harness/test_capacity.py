@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +24,11 @@ BRIDGE = Path(__file__).parent / "leaking_bridge.py"
 PROGRAM = ("-m", "bridge", "loadtest", "capacity")
 
 
+def alone_in(folder: Path) -> dict[str, str]:
+    """The lock that keeps two benches apart lies in the folder for temporary files."""
+    return {**os.environ, "TMPDIR": str(folder)}
+
+
 def capacity(out: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, *PROGRAM, *arguments, *PATIENT, "--out", str(out)],
@@ -29,6 +36,7 @@ def capacity(out: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[st
         text=True,
         timeout=100,
         check=False,
+        env=alone_in(out.parent),
     )
     return done, json.loads(out.read_text()) if out.exists() else {}
 
@@ -132,3 +140,25 @@ def test_a_target_needs_a_gate(tmp_path: Path) -> None:
     done, _ = capacity(tmp_path / "capacity.json", "--target", "ws://127.0.0.1:1/media")
     assert done.returncode == 2
     assert "expected at least one --gate" in done.stderr
+
+
+async def test_an_interrupted_search_still_writes_the_runs_it_has(tmp_path: Path) -> None:
+    out = tmp_path / "capacity.json"
+    bounds = ("--runs", "20", "--start", "10", "--limit", "10", "--window", "2")
+    gates = ("--gate", "uplink.p99=10s", *PATIENT)
+    pipe = asyncio.subprocess.PIPE
+    program = await asyncio.create_subprocess_exec(
+        *(sys.executable, *PROGRAM, *bounds, *gates, "--out", str(out)),
+        stdout=pipe,
+        stderr=pipe,
+        env=alone_in(tmp_path),
+    )
+    assert program.stdout is not None
+    while not (await program.stdout.readline()).startswith(b"run 2"):
+        pass
+    program.send_signal(signal.SIGINT)
+    told, _ = await program.communicate()
+    assert program.returncode == 130
+    report = json.loads(out.read_text())
+    assert (report["partial"], report["capacity"]["calls"]) == (True, 10)
+    assert b"interrupted: only finished runs are counted" in told
