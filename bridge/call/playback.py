@@ -90,6 +90,12 @@ class Playback:
         if item is not None:
             item.generated = True
 
+    def all_generated(self) -> list[str]:
+        """Nothing more comes of any item. Which there are."""
+        for item in self._items.values():
+            item.generated = True
+        return list(self._items)
+
     def reached(self, mark: MarkRef, now: float) -> bool:
         """A mark came back. False if it is from before the last clear, or of an unknown item."""
         item = self._items.get(mark.item_id)

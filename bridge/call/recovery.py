@@ -37,6 +37,7 @@ class Recovery:
         speaking, waiting = state.responses.caller_speaking, "answer" in state.timers
         state.model_ready = False
         state.responses.lost()
+        state.voice.model_lost()
         state.running_tools.clear()
         hopeless = reason in HOPELESS or self._tries >= state.limits.max_reconnects
         if state.phase is not Phase.TALKING or hopeless:

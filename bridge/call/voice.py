@@ -33,6 +33,7 @@ class AssistantVoice:
     def __init__(self) -> None:
         self.playback = Playback()
         self._muted: set[str] = set()
+        self._of_lost: set[str] = set()
         self.sent_bytes = 0
         """Of all that was ever played."""
 
@@ -68,6 +69,10 @@ class AssistantVoice:
         """The response is over; nothing more will come of it."""
         self._muted.discard(response_id)
 
+    def model_lost(self) -> None:
+        """No more audio comes of any item, and the next session knows none of them."""
+        self._of_lost.update(self.playback.all_generated())
+
     def interrupt(self, now: float) -> tuple[list[Effect], list[Cut]]:
         """Stop at once what is playing; tell the model what of its items was heard.
 
@@ -79,7 +84,7 @@ class AssistantVoice:
         effects: list[Effect] = [ClearPlayback()] if self.playback.pending else []
         cuts = self.playback.interrupt(now)
         for cut in cuts:
-            if cut.item_id.startswith(LOCAL_ITEMS):
+            if cut.item_id.startswith(LOCAL_ITEMS) or cut.item_id in self._of_lost:
                 continue
             # The server refuses to truncate an item to nothing; an item nobody heard is taken out.
             if cut.heard_ms == 0:

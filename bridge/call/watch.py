@@ -46,8 +46,11 @@ class Watch:
         self._state.timers.cancel("answer", "stall")
 
     def response_running(self, now: float) -> None:
-        """A response has begun, or goes on though all of its audio was played: more must come."""
-        if self._state.phase is Phase.TALKING:
+        """A response has begun, or goes on though all of its audio was played: more must come.
+
+        What we say ourselves meanwhile gives it no more time.
+        """
+        if self._state.phase is Phase.TALKING and "stall" not in self._state.timers:
             self._state.timers.set("stall", now + self._state.limits.answer_s)
 
     def due(self, name: TimerName, now: float) -> list[Effect]:
@@ -99,7 +102,7 @@ class Watch:
         if busy and self._state.responses.refused(event.event_id):
             self._state.timers.cancel("response_start")
             return [note, *self._ending.closing_refused()]
-        if level in ("session_over", "fatal"):
+        if level == "fatal":  # behind the end of a session comes its close, and another is opened
             return [note, *self._ending.give_up(event.code or event.kind, now)]
         return [note]
 

@@ -28,6 +28,8 @@ class Responder:
         self._on_quiet = on_quiet
         self._aside: dict[str, Generation] = {}
         self._fail_next: str | None = None
+        self._meant: tuple[Action, ...] = ()
+        """What the running response was to do, before the fault plan."""
         self._owed = False
         """The caller's turn was over before the response it interrupted had wound down."""
         self.active: Generation | None = None
@@ -101,7 +103,7 @@ class Responder:
         actions = self._with_faults(plan.actions, record.number)
         generation = Generation(stage, replace(plan, actions=actions), record, self._done)
         if plan.in_conversation:
-            self.active = generation
+            self.active, self._meant = generation, plan.actions
         else:
             self._aside[generation.response_id] = generation
         generation.start()
@@ -115,7 +117,7 @@ class Responder:
         if generation.record.status == "completed":
             stage.script.completed(plan.trigger)
         else:
-            stage.script.not_completed(plan.trigger, plan.actions)
+            stage.script.not_completed(plan.trigger, self._meant)
         if self._owed:
             self._owed = False
             self.create_automatically()

@@ -103,6 +103,40 @@ def test_the_silence_between_two_such_lines_is_as_short(talking_call: Rehearse) 
     assert call.now - stopped_at == pytest.approx(2.5 + 1.0 + 2.5)
 
 
+def test_a_line_of_our_own_gives_a_stalled_answer_no_more_time(talking_call: Rehearse) -> None:
+    """Else a caller would hear it again and again, for as long as the call may last."""
+    call = talking_call(HOLD, hold_after_s=2.5, answer_s=5.0, caller_silence_s=100.0)
+    call.caller_turn()
+    call.echo(*call.speak(500), after_ms=500)
+    stalled_at = call.now
+    line = call.marks_of(call.wait_for_deadline())
+    assert line[0] == "a0.0.line_1"
+    call.echo(*line, after_ms=1000)
+    assert call.wait_for_deadline()[0] == rt.CancelResponse("resp_1")
+    assert call.now - stalled_at == pytest.approx(5.0)
+
+
+def test_the_next_session_is_not_told_to_cut_what_the_lost_one_said(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call()
+    call.echo(call.speak(1000)[0])
+    call.feed(ModelLegClosed("model_closed_1011"))
+    call.feed(ModelReady(), after_ms=100)
+    assert call.feed(rt.SpeechStarted("user_2", 0), after_ms=200) == [tw.ClearPlayback()]
+
+
+def test_what_the_lost_session_said_to_its_end_is_no_barge_in_later(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call()
+    call.echo(*call.speak(500), after_ms=500)
+    call.feed(ModelLegClosed("model_closed_1011"))
+    call.feed(ModelReady(), after_ms=100)
+    call.feed(rt.SpeechStarted("user_2", 0), after_ms=2000)
+    assert call.noted("barge_in") == []
+
+
 def test_an_answer_in_time_needs_no_such_line(talking_call: Rehearse) -> None:
     call = talking_call(HOLD, hold_after_s=2.5)
     call.caller_turn()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.call.effects import Effect, EndCall, RunTool
+from bridge.call.effects import Effect, EndCall, ReconnectModel, RunTool
 from bridge.call.events import CallerLegClosed, ModelLegClosed, ToolFinished
 from bridge.call.state import Phase, Script
 from bridge.protocol import realtime as rt
@@ -257,10 +257,11 @@ def test_benign_errors_never_end_a_call(
     assert call.session.state.phase is Phase.TALKING
 
 
-def test_an_expired_session_gives_the_call_up_with_its_reason(talking_call: Rehearse) -> None:
+def test_an_expired_session_is_followed_by_another(talking_call: Rehearse) -> None:
     call = talking_call()
     expired = rt.ServerError("invalid_request_error", "session_expired", "60 min", None, None)
-    assert ended_with(call.feed(expired)) == AssistantFailed("session_expired")
+    assert call.feed(expired) == []
+    assert call.feed(ModelLegClosed("model_closed_1001")) == [ReconnectModel()]
 
 
 def test_a_promise_to_transfer_without_the_tool_makes_the_model_call_it(

@@ -246,17 +246,17 @@ async def running(
     file: str | None = None,
     known_calls: Sequence[KnownCall] = (),
     twilio: Mapping[str, Any] | None = None,
+    model_options: Mapping[str, Any] | None = None,
     **environ: str,
 ) -> AsyncIterator[System]:
-    """``file`` is a triage file's text, ``twilio`` changes the simulated Twilio's settings.
+    """``file`` is a triage file's text, ``twilio`` and ``model_options`` change the simulators.
 
     The model follows ``scenario``, or that of one of ``known_calls`` whose recording it hears.
     """
     triage = folder / "acme.toml"
     triage.write_text(file or FILE.read_text(encoding="utf-8"), encoding="utf-8")
-    options = SimulatorOptions(
-        scenario=scenario, profile="instant", lines=LINES, known_calls=known_calls
-    )
+    fitted: dict[str, Any] = {"profile": "instant", "lines": LINES, **(model_options or {})}
+    options = SimulatorOptions(scenario=scenario, known_calls=known_calls, **fitted)
     sock = bind("127.0.0.1", 0)
     port = sock.getsockname()[1]
     origins = Origins({PUBLIC: f"http://127.0.0.1:{port}"})

@@ -156,15 +156,21 @@ async def test_a_model_that_is_gone_without_a_word_is_noticed_within_seconds(
     await nothing_left(bridge, puppet)
 
 
-async def test_a_session_at_its_end_gives_its_reason(
+async def test_a_session_at_its_end_is_followed_by_another(
     bridge_under_test: ServeBridge, puppet: PuppetModel, talk: Talk
 ) -> None:
-    bridge = await bridge_under_test(puppet.url, limits=ONE_SESSION)
+    bridge = await bridge_under_test(puppet.url)
     phone, session = await talk(bridge)
     await session.error("session_expired", "Your session hit the maximum duration of 60 minutes.")
     await session.connection.close(1001)
-    assert await phone.closed() == (1000, "")
-    assert await bridge.ended(phone.call_sid) == "session_expired"
+    second = await puppet.session(1)
+    await second.event("response.create")
+    await second.speak(tone(100))
+    assert await phone.hear(800) == tone(100)
+    (noted,) = bridge.watcher.of(phone.call_sid, "server_error")
+    assert noted.fields["code"] == "session_expired"
+    await phone.hang_up()
+    await nothing_left(bridge, puppet)
 
 
 async def caller_asked(phone: Phone, session: PuppetSession) -> None:
