@@ -84,7 +84,7 @@ def build_app(
         return Response(status_code=204)
 
     async def healthz(_request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok", "tasks": len(asyncio.all_tasks())})
 
     async def readyz(_request: Request) -> Response:
         reasons = switchboard.not_ready()

@@ -40,6 +40,10 @@ class OwnBridge:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     log: Path | None = None
     """Where its log is kept; thrown away otherwise."""
+    port: int = 0
+    """0: any that is free."""
+    port: int = 0
+    """0: any that is free."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ async def surroundings(plan: RunPlan, tracker: Tracker) -> AsyncIterator[Surroun
         realtime = None
         if plan.realtime == "simulated":
             realtime = await stack.enter_async_context(_model(plan, tracker))
-        port = _free_port() if plan.own_bridge is not None else 0
+        port = 0 if plan.own_bridge is None else plan.own_bridge.port or free_port()
         origins = _origins(plan, port)
         if plan.degradation:
             proxy = DegradingProxy(plan.degradation, plan.seed)
@@ -153,7 +153,7 @@ def _keep_log(log: Path, wanted: Path | None) -> None:
             wanted.write_bytes(log.read_bytes())
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
