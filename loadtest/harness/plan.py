@@ -42,8 +42,6 @@ class OwnBridge:
     """Where its log is kept; thrown away otherwise."""
     port: int = 0
     """0: any that is free."""
-    port: int = 0
-    """0: any that is free."""
 
 
 @dataclass(frozen=True, slots=True)

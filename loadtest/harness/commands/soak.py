@@ -25,7 +25,6 @@ from loadtest.harness.result import Result, write
 from loadtest.harness.serving import ServingError
 from loadtest.harness.soak import SoakLimits, judge_soak, not_watched
 from loadtest.harness.surroundings import free_port
-from loadtest.harness.surroundings import free_port
 from loadtest.harness.taskwatch import TaskWatch, TaskWatchError
 
 NAME = "soak"
@@ -91,8 +90,6 @@ async def _place(
     if tasks_url is None:
         plan, tasks_url = _own_tasks(plan)
     if tasks_url is None:
-        plan, tasks_url = _own_tasks(plan)
-    if tasks_url is None:
         return await running.place_calls(plan, console), ()
     watch = TaskWatch(tasks_url, plan.step_s)
     if plan.own_bridge is None:
@@ -100,16 +97,6 @@ async def _place(
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(watch.watching())
         return await running.place_calls(plan, console), watch.readings
-
-
-def _own_tasks(plan: RunPlan) -> tuple[RunPlan, str | None]:
-    """Our own bridge tells its tasks; of several workers, only whichever is asked."""
-    own = plan.own_bridge
-    if own is None or own.workers != 1:
-        return plan, None
-    port = own.port or free_port()
-    url = f"http://127.0.0.1:{port}/healthz"
-    return replace(plan, own_bridge=replace(own, port=port)), url
 
 
 def _own_tasks(plan: RunPlan) -> tuple[RunPlan, str | None]:
