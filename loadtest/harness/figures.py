@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from hdrh.codec import (  # type: ignore[import-untyped]
@@ -26,6 +26,14 @@ STATISTICS = (*PERCENTILES, "max", "mean")
 
 Counts: TypeAlias = NDArray[np.uint64]
 """How many values fell into each bucket of a histogram."""
+
+
+class Buckets(NamedTuple):
+    """The filled buckets of a histogram, in order, and how many values each holds."""
+
+    places: NDArray[np.intp]
+    counts: Counts
+
 
 _UNREADABLE = (
     HdrCookieException,
@@ -62,12 +70,10 @@ class Latency:
         return latency
 
     @classmethod
-    def from_sparse(cls, places: NDArray[np.intp], counts: Counts) -> Latency:
-        """The histogram that has these counts at these buckets, and nothing else."""
+    def from_buckets(cls, buckets: Buckets) -> Latency:
+        """The histogram that has these buckets, and nothing else."""
         latency = cls()
-        whole = np.zeros_like(latency._counts)
-        whole[places] = counts
-        latency._add_counts(whole)
+        latency._add(buckets)
         return latency
 
     @classmethod
@@ -103,11 +109,11 @@ class Latency:
             raise ValueError(f"a latency is {value_ms} ms, expected 0 or more")
         self._histogram.record_value(min(HIGHEST_US, round(value_ms * 1000)), times)
 
-    def record_many_us(self, values_us: NDArray[np.int64]) -> None:
-        """Many values at once, in microseconds; below 0 counts as 0."""
-        if not len(values_us):
-            return
-        self._add_counts(_bucketed(np.clip(values_us, 0, HIGHEST_US), len(self._counts)))
+    def record_many_us(self, values_us: NDArray[np.int64]) -> Buckets:
+        """Many values at once, in microseconds; below 0 counts as 0. Which buckets grew."""
+        grown = _bucketed(np.clip(values_us, 0, HIGHEST_US))
+        self._add(grown)
+        return grown
 
     def add(self, other: Latency) -> None:
         """Afterwards this is the histogram of all values of both."""
@@ -115,12 +121,16 @@ class Latency:
 
     def _add_counts(self, counts: Counts) -> None:
         filled = np.flatnonzero(counts)
-        if not len(filled):
+        self._add(Buckets(filled, counts[filled]))
+
+    def _add(self, buckets: Buckets) -> None:
+        places, counts = buckets
+        if not len(places):
             return
         histogram = self._histogram
-        self._counts += counts
+        self._counts[places] += counts
         histogram.total_count += int(counts.sum())
-        low, high = (histogram.get_value_from_index(int(filled[at])) for at in (0, -1))
+        low, high = (histogram.get_value_from_index(int(places[at])) for at in (0, -1))
         histogram.min_value = min(histogram.min_value, low)
         histogram.max_value = max(histogram.max_value, high)
 
@@ -141,11 +151,20 @@ class Latency:
 
     def percentile_ms(self, percentile: float) -> float:
         """The value that so many per cent do not exceed; ValueError where there is none."""
+        return self.percentiles_ms((percentile,))[0]
+
+    def percentiles_ms(self, percentiles: Sequence[float]) -> tuple[float, ...]:
+        """Several at once, which costs little more than one."""
         self._needs_values()
-        wanted = self._histogram.get_target_count_at_percentile(percentile)
-        index = int(np.searchsorted(np.cumsum(self._counts), wanted))
-        value = self._histogram.get_value_from_index(index)
-        return float(self._histogram.get_highest_equivalent_value(value)) / 1000
+        histogram = self._histogram
+        filled = np.flatnonzero(self._counts)
+        reached = np.cumsum(self._counts[filled])
+        wanted = [histogram.get_target_count_at_percentile(one) for one in percentiles]
+        values = (
+            histogram.get_value_from_index(int(filled[np.searchsorted(reached, one)]))
+            for one in wanted
+        )
+        return tuple(float(histogram.get_highest_equivalent_value(v)) / 1000 for v in values)
 
     @property
     def max_ms(self) -> float:
@@ -178,11 +197,12 @@ _SUB_BUCKET_BITS = 11
 """2 x 10^3 values told apart need 2048 places."""
 
 
-def _bucketed(values_us: NDArray[np.int64], length: int) -> Counts:
+def _bucketed(values_us: NDArray[np.int64]) -> Buckets:
     """What the library does for one value, for many: which bucket each of them falls into."""
     mask = (1 << _SUB_BUCKET_BITS) - 1
     bits = np.frexp((values_us | mask).astype(np.float64))[1]  # bit_length, exact below 2^53
     bucket = bits.astype(np.int64) - _SUB_BUCKET_BITS
     half = 1 << (_SUB_BUCKET_BITS - 1)
     index = (bucket + 1) * half + (values_us >> bucket) - half
-    return np.bincount(index, minlength=length).astype(np.uint64)
+    places, counts = np.unique(index, return_counts=True)
+    return Buckets(places.astype(np.intp), counts.astype(np.uint64))

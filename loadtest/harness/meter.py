@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from loadtest.harness.figures import Counts, Latency
+from loadtest.harness.figures import Buckets, Latency
 from loadtest.harness.result import MOST_TURNS, Figure, Second, SecondFigure, Waterfall
 
 MOST_TEXTS = 200
@@ -39,7 +38,7 @@ class _Step:
     turns: int
     errors: int
     ended: int
-    grown: Mapping[str, tuple[NDArray[np.intp], Counts]]
+    grown: Mapping[str, Buckets]
 
 
 class Meter:
@@ -53,7 +52,6 @@ class Meter:
         self._rng = rng
         self._figures: dict[str, Latency] = {}
         self._waiting: dict[str, list[int]] = {}
-        self._before: dict[str, Counts] = {}
         self._counts_before: Counter[str] = Counter()
         self._steps: list[_Step] = []
         self._turns: list[Waterfall] = []
@@ -93,8 +91,7 @@ class Meter:
 
     def step(self, at_s: float, calls_up: int) -> Now:
         """A second is over."""
-        self._take()
-        grown = {name: self._grown(name, one) for name, one in self._figures.items()}
+        grown = self._take()
         counts, before = self.counts, self._counts_before
         errors = sum(self.errors.values())
         self._steps.append(
@@ -104,33 +101,28 @@ class Meter:
                 counts["turns"] - before["turns"],
                 errors - before["errors"],
                 counts["calls"] - before["calls"],
-                {name: buckets for name, buckets in grown.items() if len(buckets[0])},
+                grown,
             )
         )
         self._counts_before = Counter(turns=counts["turns"], errors=errors, calls=counts["calls"])
         return Now(at_s, calls_up, counts["calls"], counts["turns"], errors, self._percentiles())
 
-    def _take(self) -> None:
+    def _take(self) -> dict[str, Buckets]:
+        """Into the histograms with what was told since; quick, for frames wait meanwhile."""
+        grown = {}
         for name, values in self._waiting.items():
             if values:
                 figure = self._figures.setdefault(name, Latency())
-                figure.record_many_us(np.array(values, dtype=np.int64))
+                grown[name] = figure.record_many_us(np.array(values, dtype=np.int64))
                 values.clear()  # the list stays: others append to it
-
-    def _grown(self, name: str, figure: Latency) -> tuple[NDArray[np.intp], Counts]:
-        counts = figure.counts()
-        before = self._before.get(name)
-        more = counts if before is None else counts - before
-        self._before[name] = counts
-        places = np.flatnonzero(more)
-        return places, more[places]
+        return grown
 
     def _percentiles(self) -> dict[str, tuple[float, float, float]]:
-        return {
-            name: (one.percentile_ms(50), one.percentile_ms(95), one.percentile_ms(99))
-            for name, one in self._figures.items()
-            if one.count
-        }
+        found = {}
+        for name, figure in self._figures.items():
+            p50, p95, p99 = figure.percentiles_ms((50, 95, 99))
+            found[name] = (p50, p95, p99)
+        return found
 
     # --- read at the end ------------------------------------------------------------------------
 
@@ -153,7 +145,7 @@ def _second(step: _Step) -> Second:
         errors=step.errors,
         ended=step.ended,
         figures={
-            name: SecondFigure.of(Latency.from_sparse(*buckets))
+            name: SecondFigure.of(Latency.from_buckets(buckets))
             for name, buckets in step.grown.items()
         },
     )
