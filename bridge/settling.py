@@ -38,9 +38,9 @@ from dispatch.rest_client import RestError
 from dispatch.routes import VoicemailRoute
 from dispatch.twiml import INLINE_LIMIT, render
 
-WRITTEN_WITHIN_S = 2.0
+WRITTEN_WITHIN_S = 1.0
 """A caller hears silence while the decision is written; past this the stream ends without it."""
-MOVED_WITHIN_S = 3.0
+MOVED_WITHIN_S = 1.5
 STREAM_OVER_WITHIN_S = 5.0
 """So long after a REST update Twilio takes to end the stream. Were we to close it ourselves before,
 the call could go to its old document's next verb."""

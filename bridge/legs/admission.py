@@ -33,7 +33,8 @@ from dispatch.instructions import call_facts
 _log = structlog.get_logger("bridge.admission")
 
 TOKEN_PARAMETER = "token"  # noqa: S105  a name, not a secret
-LEDGER_WITHIN_S = 2.0
+LEDGER_WITHIN_S = 1.0
+"""The caller hears nothing meanwhile, and asks ``/after`` behind it."""
 
 
 class Admissions:

@@ -7,8 +7,9 @@ Only those that want nothing done are kept: what nobody delivers must not be pro
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from bridge.store.ledger import (
@@ -22,6 +23,10 @@ from bridge.store.ledger import (
     StoredDecision,
 )
 
+READ_WITHIN_S = 0.6
+"""A caller hears nothing meanwhile; past this the database counts as away."""
+WRITTEN_WITHIN_S = 0.7
+"""The same for a decision that was to be written before."""
 REMEMBERED = 2000
 """Calls; far more than a process has at once."""
 
@@ -57,7 +62,7 @@ class RememberingLedger:
 
     async def token_call(self, token: str) -> CallOpening | None:
         try:
-            return await self._inner.token_call(token)
+            return await _within(READ_WITHIN_S, self._inner.token_call(token))
         except LedgerUnavailableError:
             if token in self._by_token:
                 return self._by_token[token]
@@ -65,7 +70,7 @@ class RememberingLedger:
 
     async def opening(self, call_sid: str) -> CallOpening | None:
         try:
-            return await self._inner.opening(call_sid)
+            return await _within(READ_WITHIN_S, self._inner.opening(call_sid))
         except LedgerUnavailableError:
             if call_sid in self._by_call:
                 return self._by_call[call_sid]
@@ -86,14 +91,19 @@ class RememberingLedger:
 
     async def decision(self, call_sid: str, hop: int | None = None) -> StoredDecision | None:
         try:
-            stored = await self._inner.decision(call_sid, hop)
+            stored = await _within(READ_WITHIN_S, self._inner.decision(call_sid, hop))
         except LedgerUnavailableError:
             known = self._own(call_sid, hop)
             if known is None:
                 raise
             return known
         known = self._own(call_sid, hop) if stored is None else None
-        return stored if known is None else await self.record_decision(known)
+        if known is None:
+            return stored
+        try:
+            return await _within(WRITTEN_WITHIN_S, self.record_decision(known))
+        except LedgerUnavailableError:
+            return known
 
     def _own(self, call_sid: str, hop: int | None) -> StoredDecision | None:
         """What was decided here and could not be written."""
@@ -112,6 +122,15 @@ class RememberingLedger:
 
     async def close_call(self, end: CallEnd) -> bool:
         return await self._inner.close_call(end)
+
+
+async def _within(seconds: float, asked: Awaitable[_Kept]) -> _Kept:
+    """Raises LedgerUnavailableError where no answer comes in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await asked
+    except TimeoutError:
+        raise LedgerUnavailableError("the database is too slow now", "slow") from None
 
 
 def _keep(kept: OrderedDict[_Key, _Kept], key: _Key, value: _Kept) -> None:

@@ -25,6 +25,8 @@ log = structlog.get_logger("bridge.web")
 FINAL_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 FALLBACK_ROUTE = "fallback"
 NO_DECISION = "no_decision"
+RECORDED_WITHIN_S = 0.7
+"""The caller hears nothing meanwhile."""
 LATE_BY_S = 0.4
 """A stream that was just lost: Twilio may ask sooner than the decision is written."""
 LOOK_EVERY_S = 0.05
@@ -98,7 +100,9 @@ class After:
         )
         self._fates.lost(opening.tenant)
         try:
-            return await self._ledger.record_decision(fallback)
-        except (LedgerUnavailableError, UnknownCallError) as error:
-            log.error("fallback_not_recorded", call_sid=opening.call_sid, error=str(error))
+            async with asyncio.timeout(RECORDED_WITHIN_S):
+                return await self._ledger.record_decision(fallback)
+        except (LedgerUnavailableError, UnknownCallError, TimeoutError) as error:
+            why = str(error) or "slow"
+            log.error("fallback_not_recorded", call_sid=opening.call_sid, error=why)
             return fallback

@@ -20,6 +20,7 @@ from loadtest.chaos.system import Held, ServingProcesses
 from loadtest.chaos.verdict import SILENCE_MS, Wait, faults_of_call, left_behind, waits_of
 from loadtest.realtime import SimulatedRealtime, SimulatorOptions
 from loadtest.twilio import CallResult, Origins, PhoneNumber, Settings, SimulatedTwilio
+from loadtest.twilio.outcomes import CallerHungUp
 
 PUBLIC = "https://bridge.example"
 ACCOUNT = "AC" + "a" * 32
@@ -171,6 +172,7 @@ class _Run:
     def _judge(self, plan: CallPlan, result: CallResult) -> None:
         self._report.outcomes[type(result.outcome).__name__] += 1
         self._count_waits(waits_of(plan, result))
+        self._count_callers_own(plan, result)
         found = faults_of_call(plan, result, self._late.between)
         if found:
             self._report.broken[plan.number] = found
@@ -181,6 +183,14 @@ class _Run:
             self._weigh()
         if self._done % 50 == 0:
             self._tell(f"{self._done} calls, {len(self._report.broken)} broken")
+
+    def _count_callers_own(self, plan: CallPlan, result: CallResult) -> None:
+        """What is part of the call's script, and not done to it."""
+        asked = Counter(webhook.purpose for webhook in result.webhooks)
+        if any(asked[purpose] > 1 for purpose in repeats(plan)):
+            self._mischief.done["webhook_repeated"] += 1
+        if plan.hangs_up and any(isinstance(one, CallerHungUp) for one in result.outcomes):
+            self._mischief.done["caller_hangs_up"] += 1
 
     def _count_waits(self, waits: list[Wait]) -> None:
         report = self._report

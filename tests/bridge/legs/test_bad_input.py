@@ -259,6 +259,25 @@ async def test_other_calls_notice_nothing(
     assert len(await neighbour.hear(800)) == 800
 
 
+async def test_a_mark_or_a_stop_that_comes_twice_changes_nothing(
+    bridge: ServedBridge, puppet: PuppetModel, talk: Talk, logged: list[EventDict]
+) -> None:
+    """Audio that comes twice is heard twice by the model, 20 ms of it."""
+    phone, session = await talk(bridge)
+    (word,) = numbered(1)
+    await phone.say(word, word)
+    assert await session.frames(2) == [word, word]
+    await session.speak(b"\xff" * 800)
+    last = await phone.until_mark(of="a0.100.item_1")
+    await phone.reach("a0.0.item_1", "a0.0.item_1", last, last)
+    await bridge.watcher.until(phone.call_sid, "assistant_heard")
+    await phone.stop()
+    await phone.stop()
+    assert (await phone.closed())[0] in (1000, 1008)
+    assert await bridge.ended(phone.call_sid) == "caller_left"
+    assert (await bridge.decided(phone.call_sid)).reason == "caller_left"
+
+
 @pytest.mark.parametrize("event", ["media", "mark", "dtmf", "stop"])
 async def test_whatever_comes_before_the_start_closes_the_stream(
     bridge: ServedBridge, stack: AsyncExitStack, logged: list[EventDict], event: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from bridge.store.ledger import (
     StoredDecision,
 )
 from bridge.store.memory import MemoryLedger
-from bridge.store.remembering import REMEMBERED, RememberingLedger
+from bridge.store.remembering import READ_WITHIN_S, REMEMBERED, RememberingLedger
 
 CALL, OTHER = "CA" + "1" * 32, "CA" + "2" * 32
 ACCOUNT = "AC" + "a" * 32
@@ -26,30 +27,39 @@ class Fragile(MemoryLedger):
     """Gives no answer while ``away``."""
 
     away = False
+    slow = False
+    writes = ""
+    """How they fail while reads are answered."""
 
     def __init__(self) -> None:
         super().__init__(time.time, lambda: "token")
 
-    def _check(self) -> None:
+    async def _check(self) -> None:
         if self.away:
             raise LedgerUnavailableError("away", "gone")
+        if self.slow:
+            await asyncio.Event().wait()
 
     async def token_call(self, token: str) -> CallOpening | None:
-        self._check()
+        await self._check()
         return await super().token_call(token)
 
     async def opening(self, call_sid: str) -> CallOpening | None:
-        self._check()
+        await self._check()
         return await super().opening(call_sid)
 
     async def decision(self, call_sid: str, hop: int | None = None) -> StoredDecision | None:
-        self._check()
+        await self._check()
         return await super().decision(call_sid, hop)
 
     async def record_decision(
         self, decision: StoredDecision, effects: Sequence[SideEffect] = ()
     ) -> StoredDecision:
-        self._check()
+        await self._check()
+        if self.writes == "slow":
+            await asyncio.Event().wait()
+        if self.writes:
+            raise LedgerUnavailableError(self.writes, self.writes)
         return await super().record_decision(decision, effects)
 
 
@@ -94,6 +104,30 @@ async def test_its_own_call_and_decision_are_answered_from_memory(
     assert await ledger.opening(CALL) == opening()
     assert await ledger.decision(CALL, 0) == BACK
     assert await ledger.decision(CALL) == BACK
+
+
+async def test_a_database_that_hangs_is_taken_for_away_in_time(
+    ledger: RememberingLedger, database: Fragile
+) -> None:
+    database.away = True
+    await failed_to_write(ledger)
+    database.away, database.slow = False, True
+    async with asyncio.timeout(3 * READ_WITHIN_S + 1):
+        assert await ledger.token_call("token") == opening()
+        assert await ledger.opening(CALL) == opening()
+        assert await ledger.decision(CALL, 0) == BACK
+
+
+@pytest.mark.parametrize("trouble", ["locked", "slow"])
+async def test_a_database_that_is_only_read_hides_no_decision(
+    ledger: RememberingLedger, database: Fragile, trouble: str
+) -> None:
+    """It says that nothing was decided; what was decided here still cannot be written."""
+    database.writes = "locked"
+    await failed_to_write(ledger)
+    database.writes = trouble
+    assert await ledger.decision(CALL, 0) == BACK
+    assert await database.decision(CALL, 0) is None
 
 
 async def test_of_other_calls_nothing_is_known(

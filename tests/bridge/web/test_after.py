@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bridge.store.ledger import StoredDecision
+from bridge.store.ledger import SideEffect, StoredDecision
 from bridge.store.memory import MemoryLedger
 from tests.bridge.web.conftest import ACCOUNT, CALL, ENVIRON, FLOW, INCOMING, NOW, ServeSite, Site
 
@@ -109,3 +109,23 @@ async def test_a_caller_who_left_leaves_no_decision_behind(site: Site) -> None:
     reply = await site.post("/after/token-1", INCOMING | {"CallStatus": "completed"})
     assert reply.verbs == []
     assert await site.ledger.decision(CALL) is None
+
+
+class WritesHang(MemoryLedger):
+    """Reads are answered; what is to be written never is."""
+
+    async def record_decision(
+        self, decision: StoredDecision, effects: Sequence[SideEffect] = ()
+    ) -> StoredDecision:
+        await asyncio.Event().wait()
+        return decision
+
+
+async def test_a_caller_does_not_wait_for_the_fallback_to_be_written(serve: ServeSite) -> None:
+    """They hear nothing meanwhile; and they go back into the flow that they came from."""
+    ledger = WritesHang(lambda: NOW, lambda: "token-1")
+    site = await serve(ledger=ledger, ANSWER_WAIT_S="30")
+    await site.post(f"/voice?flow={FLOW}")
+    async with asyncio.timeout(10):
+        reply = await site.post("/after/token-1", IN_PROGRESS)
+    assert reply.redirect == fallback("no_decision")
