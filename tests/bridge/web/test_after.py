@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from bridge.store.ledger import SideEffect, StoredDecision
 from bridge.store.memory import MemoryLedger
@@ -124,7 +125,7 @@ class WritesHang(MemoryLedger):
 async def test_a_caller_does_not_wait_for_the_fallback_to_be_written(serve: ServeSite) -> None:
     """They hear nothing meanwhile; and they go back into the flow that they came from."""
     ledger = WritesHang(lambda: NOW, lambda: "token-1")
-    site = await serve(ledger=ledger, ANSWER_WAIT_S="30")
+    site = await serve(ledger=ledger, ANSWER_WAIT_S="10")
     await site.post(f"/voice?flow={FLOW}")
     async with asyncio.timeout(10):
         reply = await site.post("/after/token-1", IN_PROGRESS)
