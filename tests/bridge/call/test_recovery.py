@@ -114,6 +114,13 @@ def test_a_line_of_our_own_gives_a_stalled_answer_no_more_time(talking_call: Reh
     call.echo(*line, after_ms=1000)
     assert call.wait_for_deadline()[0] == rt.CancelResponse("resp_1")
     assert call.now - stalled_at == pytest.approx(5.0)
+    ended = None
+    while ended is None:
+        effects = call.wait_for_deadline()
+        call.echo(*call.marks_of(effects))
+        ended = ended_with(effects)
+    assert ended == AssistantFailed("model_silent")
+    assert call.now - stalled_at == pytest.approx(10.0)
 
 
 def test_the_next_session_is_not_told_to_cut_what_the_lost_one_said(
