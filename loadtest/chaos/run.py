@@ -171,7 +171,7 @@ class _Run:
 
     def _judge(self, plan: CallPlan, result: CallResult) -> None:
         self._report.outcomes[type(result.outcome).__name__] += 1
-        self._count_waits(waits_of(plan, result))
+        self._count_waits(plan, waits_of(plan, result))
         self._count_callers_own(plan, result)
         found = faults_of_call(plan, result, self._late.between)
         if found:
@@ -192,14 +192,16 @@ class _Run:
         if plan.hangs_up and any(isinstance(one, CallerHungUp) for one in result.outcomes):
             self._mischief.done["caller_hangs_up"] += 1
 
-    def _count_waits(self, waits: list[Wait]) -> None:
+    def _count_waits(self, plan: CallPlan, waits: list[Wait]) -> None:
         report = self._report
         report.slack_ms = self._late.worst_ms
         report.waits += [wait.ms for wait in waits]
-        report.forgiven += sum(
-            SILENCE_MS < wait.ms <= SILENCE_MS + self._late.between(wait.begin, wait.end)
-            for wait in waits
-        )
+        for wait in waits:
+            late_ms = round(self._late.between(wait.begin, wait.end))
+            if SILENCE_MS < wait.ms <= SILENCE_MS + late_ms:
+                report.forgiven += 1
+                told = f"{wait.ms} ms of silence, {late_ms} of which the machine was late"
+                self._tell(f"call {plan.number}, forgiven: {told}")
 
     def _weigh(self) -> None:
         """What a worker holds the second time it is looked at: by then it has taken calls."""
