@@ -118,7 +118,7 @@ class RememberingLedger:
         return await self._inner.report(report, effects)
 
     async def reports(self, call_sid: str, hop: int) -> Sequence[HandoverReport]:
-        return await self._inner.reports(call_sid, hop)
+        return await _within(READ_WITHIN_S, self._inner.reports(call_sid, hop))
 
     async def close_call(self, end: CallEnd) -> bool:
         return await self._inner.close_call(end)

@@ -6,6 +6,7 @@ first one written stands: the same request asked twice gets the same answer, who
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ log = structlog.get_logger("bridge.web")
 
 MAX_STEPS = 32
 """Far above the routes of any chain."""
+WRITTEN_WITHIN_S = 0.7
+"""The caller hears nothing meanwhile. Past it the answer is given unwritten: were the whole request
+to take too long, who was just talked to would be sent on to today's flow."""
 MAX_TRANSCRIPTION_CHARS = 10_000
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}", re.ASCII)
 _RECORDING_SID = re.compile(r"RE[0-9a-fA-F]{32}", re.ASCII)
@@ -148,9 +152,11 @@ class Handover:
         if self._by_rest:
             effects += look_backs(following, standing.envelope)
         try:
-            stands = await self._ledger.report(report, to_store(effects))
-        except TriageBridgeError as error:
-            log.error("step_not_written", call_sid=standing.place.call_sid, error=str(error))
+            async with asyncio.timeout(WRITTEN_WITHIN_S):
+                stands = await self._ledger.report(report, to_store(effects))
+        except (TriageBridgeError, TimeoutError) as error:
+            why = str(error) or "slow"
+            log.error("step_not_written", call_sid=standing.place.call_sid, error=why)
             harmless = without_effects(following, standing.envelope)
             return self._failed(standing, what, harmless).twiml
         if effects:
@@ -185,9 +191,11 @@ class Handover:
     async def _written(self, report: HandoverReport) -> HandoverReport:
         """What stands; what cannot be written now is said all the same."""
         try:
-            stands = await self._ledger.report(report)
-        except TriageBridgeError as error:
-            log.error("step_not_written", call_sid=report.call_sid, error=str(error))
+            async with asyncio.timeout(WRITTEN_WITHIN_S):
+                stands = await self._ledger.report(report)
+        except (TriageBridgeError, TimeoutError) as error:
+            why = str(error) or "slow"
+            log.error("step_not_written", call_sid=report.call_sid, error=why)
             return report
         self._told(stands)
         return stands

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -345,3 +346,27 @@ async def test_the_guard_hears_of_calls_that_come_back_without_a_decision(site: 
     for _ in range(2):
         await site.post("/after/token-1", LIVE)
     assert (site.fates.gone, site.fates.failed) == (["acme"], [])
+
+
+# --- a store that cannot be written ---------------------------------------------------------
+
+
+class ReportsHang(MemoryLedger):
+    """Everything is read; no step of a handover is ever written."""
+
+    async def report(
+        self, report: HandoverReport, effects: Sequence[SideEffect] = ()
+    ) -> HandoverReport:
+        await asyncio.Event().wait()
+        return report
+
+
+@pytest.mark.parametrize(("result", "verbs"), [("bridged", ["Hangup"]), ("queue-full", ["Dial"])])
+async def test_what_cannot_be_written_in_time_is_answered_all_the_same(
+    serve: ServeSite, result: str, verbs: list[str]
+) -> None:
+    """Whoever was just talked to is not sent on to today's flow, as if they had arrived nowhere."""
+    ledger = ReportsHang(lambda: NOW, lambda: "token-1")
+    site = await serve(ledger=ledger)
+    await keep(ledger, "on_call", "duty_phone")
+    assert (await site.post(step(), queue(result))).verbs == verbs
