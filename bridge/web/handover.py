@@ -44,6 +44,8 @@ log = structlog.get_logger("bridge.web")
 
 MAX_STEPS = 32
 """Far above the routes of any chain."""
+KNOWN_WITHIN_S = 1.2
+"""Who asks gets an answer that fits what just happened, before the edge would send today's flow."""
 WRITTEN_WITHIN_S = 0.7
 """The caller hears nothing meanwhile. Past it the answer is given unwritten: were the whole request
 to take too long, who was just talked to would be sent on to today's flow."""
@@ -109,8 +111,9 @@ class Handover:
         if webhook.call_sid != place.call_sid:
             raise RejectedError(403, "call_mismatch", "CallSid is not the call of the path")
         try:
-            standing = await self._standing(place)
-        except LedgerUnavailableError:  # the log knows it from the database
+            async with asyncio.timeout(KNOWN_WITHIN_S):
+                standing = await self._standing(place)
+        except (LedgerUnavailableError, TimeoutError):  # the log knows it from the database
             standing = None
         if standing is None:
             return self._unknown(webhook)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _MOST_TICKS = 5
 _STEPS = (1, 2, 2.5, 5, 10)
@@ -73,8 +73,8 @@ def span(low: float, high: float) -> Scale:
     first = math.ceil(low / step)
     last = math.floor(high / step)
     ticks = [step * number for number in range(first, last + 1)]
-    extent = high - low
-    return Scale(low, high, tuple(Tick((t - low) / extent, _in_steps(t, step)) for t in ticks))
+    scale = Scale(low, high, ())
+    return replace(scale, ticks=tuple(Tick(scale.place(t), _in_steps(t, step)) for t in ticks))
 
 
 def seconds(longest_s: float) -> Scale:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,12 @@ from typing import TypeAlias
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.store.ledger import CallEnd, SideEffect, StoredDecision
+from bridge.store.ledger import (
+    CallEnd,
+    LedgerUnavailableError,
+    SideEffect,
+    StoredDecision,
+)
 from bridge.store.outbox import Delivery, Outbox
 from bridge.store.sql_ledger import SqlLedger
 from bridge.store.store import Store
@@ -21,6 +27,7 @@ from tests.bridge.store.conftest import ManualClock, Samples, StoreMaker
 
 CALLS = (1, 2)
 LEASE_S = 60.0
+PATIENCE = 5
 
 Step: TypeAlias = tuple[str, int]
 
@@ -58,6 +65,8 @@ class Town:
         self.ledgers = [SqlLedger(store, clock, str) for _ in range(2)]
         self.heard: dict[int, set[str]] = {number: set() for number in CALLS}
         self.ends: dict[int, list[bool]] = {number: [] for number in CALLS}
+        self.unsure: set[int] = set()
+        """Calls of which an end was told, and it is not known whether it was taken."""
 
     def worker(self, owner: str, perform: Perform) -> OutboxWorker:
         return OutboxWorker(
@@ -84,7 +93,10 @@ class Town:
 
     async def status(self, number: int, process: int) -> None:
         end = CallEnd(self.samples.call_sid(number), "completed", self.clock.now)
-        self.ends[number].append(await self.ledgers[process].close_call(end))
+        try:
+            self.ends[number].append(await self.ledgers[process].close_call(end))
+        except LedgerUnavailableError:
+            self.unsure.add(number)
 
     async def deliver(self, _number: int, process: int) -> None:
         await self.worker(f"process-{process}", self.twilio.perform).work_off()
@@ -130,7 +142,8 @@ async def test_any_interleaving_ends_in_one_outcome_and_each_effect_once(
         await settle(town)
         for number in CALLS:
             assert len(town.heard[number]) == 1
-            assert sum(town.ends[number]) == (1 if town.ends[number] else 0)
+            told = bool(town.ends[number])
+            assert sum(town.ends[number]) == int(told) or number in town.unsure
         expected = Counter(
             (samples.call_sid(number), "sms", route)
             for number in CALLS
@@ -142,12 +155,16 @@ async def test_any_interleaving_ends_in_one_outcome_and_each_effect_once(
         assert states == set()
 
 
-def perform(town: Town, act: tuple[str, int, int], route: str) -> Awaitable[None]:
+async def perform(town: Town, act: tuple[str, int, int], route: str) -> None:
+    """A machine too busy to answer in time is asked again: nothing of this may count twice."""
     name, number, process = act
-    if name == "decide":
-        return town.decide(number, process, f"{route}-{process}")
     method: Callable[[int, int], Awaitable[None]] = getattr(town, name)
-    return method(number, process)
+    for _ in range(PATIENCE):
+        with contextlib.suppress(LedgerUnavailableError):
+            if name == "decide":
+                return await town.decide(number, process, f"{route}-{process}")
+            return await method(number, process)
+    raise AssertionError(f"{name} did not come through in {PATIENCE} attempts")
 
 
 async def settle(town: Town) -> None:

@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from bridge.store.ledger import HandoverReport, LedgerUnavailableError, SideEffect
+from bridge.store.ledger import (
+    HandoverReport,
+    LedgerUnavailableError,
+    SideEffect,
+    StoredDecision,
+)
 from bridge.store.memory import MemoryLedger
 from tests.bridge.web.conftest import ACCOUNT, CALL, INCOMING, NOW, PUBLIC, ServeSite, Site
 from tests.bridge.web.decided import decision, keep, opening, stored
@@ -370,3 +375,23 @@ async def test_what_cannot_be_written_in_time_is_answered_all_the_same(
     site = await serve(ledger=ledger)
     await keep(ledger, "on_call", "duty_phone")
     assert (await site.post(step(), queue(result))).verbs == verbs
+
+
+class DecisionsHang(MemoryLedger):
+    """A database that takes questions and never answers."""
+
+    async def decision(self, call_sid: str, hop: int | None = None) -> StoredDecision | None:
+        await asyncio.Event().wait()
+        return await super().decision(call_sid, hop)
+
+
+@pytest.mark.parametrize(("result", "over"), [("bridged", True), ("queue-full", False)])
+async def test_while_nobody_can_be_asked_only_those_who_arrived_nowhere_go_to_todays_flow(
+    serve: ServeSite, result: str, over: bool
+) -> None:
+    site = await serve(ledger=DecisionsHang(lambda: NOW, lambda: "token-1"))
+    answer = await site.post(step(), queue(result))
+    if over:
+        assert answer.verbs == ["Hangup"]
+    else:
+        assert answer.redirect == TODAY
