@@ -6,6 +6,7 @@ Step 0 is the route that was decided, step 1 what follows when it failed, and so
 from __future__ import annotations
 
 from bridge.origin import Origin
+from bridge.web.documents import RETRIED
 from dispatch.twiml import CallbackUrls
 
 CALLBACK_NAMES = ("action", "whisper", "accept", "recording", "transcription")
@@ -16,4 +17,4 @@ def callback_urls(origin: Origin, call_sid: str, hop: int, step: int = 0) -> Cal
         return origin.url(f"/call/{call_sid}/{hop}/{step}/{name}")
 
     action, whisper, accept, recording, transcription = map(url, CALLBACK_NAMES)
-    return CallbackUrls(action, whisper, accept, recording, transcription)
+    return CallbackUrls(action + RETRIED, whisper, accept, recording, transcription)

@@ -10,6 +10,9 @@ from twilio.twiml.voice_response import (  # type: ignore[import-untyped]
 )
 
 APOLOGY = "We are sorry, nobody can take your call right now. Please call again later."
+RETRIED = "#rc=2&rp=all"
+"""Behind an address that must be reached: Twilio asks again when no answer came, for example from
+a process that was killed while it answered. All our answers are the same however often asked."""
 TOKEN_PARAMETER = "token"  # noqa: S105 - a name, not a token
 
 
@@ -25,7 +28,7 @@ class StreamUrls:
 def connect_stream(urls: StreamUrls, token: str, today: str | None) -> str:
     """To the media socket. Behind it stands today's flow, should ``urls.after`` not be reached."""
     response = VoiceResponse()
-    connect = Connect(action=urls.after, method="POST")
+    connect = Connect(action=urls.after + RETRIED, method="POST")
     stream = connect.stream(
         url=urls.media, status_callback=urls.status, status_callback_method="POST"
     )

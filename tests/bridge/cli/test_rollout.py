@@ -295,7 +295,7 @@ def _lose_three_calls(serve: Serve, run: Run, file: str, rest_url: str) -> None:
     served = served_and_known(serve, run, file, TWILIO_REST_URL=rest_url, ADMIN_TOKEN=ADMIN_TOKEN)
     for number in range(1, 4):
         form = FORM | {"CallSid": call_sid(number), "From": f"+1415666{number:04}"}
-        action = post(served, "/voice", form).partition("/after/")[2].partition('"')[0]
+        action = post(served, "/voice", form).partition("/after/")[2].partition("#")[0]
         answer = post(served, f"/after/{action}", form | {"CallStatus": "in-progress"})
         assert TODAY in answer
     until(lambda: bool(logged(served, "page_sent")), WITHIN_S, "nobody was told")

@@ -69,7 +69,7 @@ def test_several_workers_answer_on_one_port_and_stop_together(serve: Serve) -> N
 
 def test_what_dead_workers_took_those_in_their_place_answer(serve: Serve) -> None:
     served = serve("--workers", "2")
-    action = post(served, "/voice").partition("/after/")[2].partition('"')[0]
+    action = post(served, "/voice").partition("/after/")[2].partition("#")[0]
     for pid in workers(served):
         os.kill(pid, signal.SIGKILL)
     until(served, "worker_died", 2)

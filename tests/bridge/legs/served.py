@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urldefrag, urlencode
 from xml.etree.ElementTree import Element, fromstring
 
 import aiohttp
@@ -142,7 +142,7 @@ class ServedBridge:
         connect, stream = document[0], document[0][0]
         assert [connect.tag, stream.tag] == ["Connect", "Stream"]
         given = {str(one.get("name")): str(one.get("value")) for one in stream}
-        action = str(connect.get("action")).removeprefix(PUBLIC)
+        action = urldefrag(str(connect.get("action"))).url.removeprefix(PUBLIC)
         return Invitation(call_sid, str(stream.get("url")), given, action)
 
     def invite_by_bin(self, **parameters: str) -> Invitation:
