@@ -216,6 +216,20 @@ async def test_a_host_that_may_not_be_called_is_not_called(settings: Settings) -
     )
 
 
+async def test_an_address_that_says_so_is_asked_again(
+    settings: Settings, application: Application
+) -> None:
+    answers = iter([Response("gone", status_code=502), response("<Hangup/>")])
+    application.replies["/voice"] = lambda _params: next(answers)
+    number = PhoneNumber(f"https://{PUBLIC}/voice#rc=2&rp=all")
+    async with SimulatedTwilio(settings, number) as twilio:
+        result = await twilio.place_call(CallScript())
+    first, second = application.seen
+    header = "I-Twilio-Idempotency-Token"
+    assert first.headers[header] == second.headers[header]
+    assert isinstance(result.outcome, Hangup)
+
+
 async def test_the_fallback_url_is_asked_once_and_told_what_failed(
     settings: Settings, application: Application
 ) -> None:
