@@ -105,8 +105,9 @@ class System:
         self._seats = seats
         self._folder = folder
         self._log = folder / f"{name}.log"
-        self._database = f"sqlite:///{folder.resolve() / 'calls.db'}"
         self._port = _free_port()
+        # Of its own: in an older one the guard remembers how all calls hung up at once.
+        self._database = f"sqlite:///{folder.resolve() / f'calls-{self._port}.db'}"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
