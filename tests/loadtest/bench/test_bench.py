@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sqlite3
@@ -82,7 +83,7 @@ async def test_levels_are_measured_again_while_calls_are_decided(rig: Rig, tmp_p
     assert (quiet.decided, busy.undecided) == (0, 0)
     assert busy.decided > 0
     assert busy.seen.calls == 2
-    (kept,) = tmp_path.glob("calls-*.db")
+    (kept,) = await asyncio.to_thread(lambda: list(tmp_path.glob("calls-*.db")))
     with contextlib.closing(sqlite3.connect(kept)) as database:
         (stored,) = database.execute("SELECT count(*) FROM decisions").fetchone()
     assert stored >= busy.decided
