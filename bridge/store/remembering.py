@@ -25,8 +25,9 @@ from bridge.store.ledger import (
 
 READ_WITHIN_S = 0.6
 """A caller hears nothing meanwhile; past this the database counts as away."""
-WRITTEN_WITHIN_S = 0.7
-"""The same for a decision that was to be written before."""
+WRITTEN_WITHIN_S = 0.2
+"""The same for a decision that could not be written before: a store that is well again takes far
+less, and whoever is asked twice does not let a caller wait twice."""
 REMEMBERED = 2000
 """Calls; far more than a process has at once."""
 

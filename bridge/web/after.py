@@ -25,7 +25,7 @@ log = structlog.get_logger("bridge.web")
 FINAL_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 FALLBACK_ROUTE = "fallback"
 NO_DECISION = "no_decision"
-RECORDED_WITHIN_S = 0.7
+RECORDED_WITHIN_S = 0.5
 """The caller hears nothing meanwhile."""
 LATE_BY_S = 0.4
 """A stream that was just lost: Twilio may ask sooner than the decision is written."""
