@@ -44,7 +44,7 @@ async def test_a_queue_that_does_not_take_the_call_leads_to_the_next_route(
     await keep(site.ledger, "on_call", "duty_phone", "page_owner")
     reply = await site.post(step(), queue(result))
     (dial,) = reply.xml
-    assert (dial.tag, dial.get("action")) == ("Dial", f"{PUBLIC}{step(number=1)}")
+    assert (dial.tag, dial.get("action")) == ("Dial", f"{PUBLIC}{step(number=1)}#rc=2&rp=all")
     assert dial[0].get("url") == f"{PUBLIC}{step('whisper', 1)}"
     assert dial[0].text == "+14155550111"
 
@@ -56,7 +56,7 @@ async def test_a_phone_that_is_not_answered_leads_to_the_next_route(
     await keep(site.ledger, "duty_phone", "message")
     reply = await site.post(step(), dialled(status))
     assert reply.verbs == ["Say", "Record", "Say", "Hangup"]
-    assert reply.xml[1].get("action") == f"{PUBLIC}{step(number=1)}"
+    assert reply.xml[1].get("action") == f"{PUBLIC}{step(number=1)}#rc=2&rp=all"
 
 
 async def test_a_callee_who_did_not_accept_leads_to_the_next_route(site: Site) -> None:

@@ -30,7 +30,7 @@ async def test_a_call_is_connected_to_the_media_socket_with_a_token(site: Site) 
     reply = await site.post("/voice")
     assert reply.text == (
         '<?xml version="1.0" encoding="UTF-8"?><Response>'
-        '<Connect action="https://voice.example.com/after/token-1" method="POST">'
+        '<Connect action="https://voice.example.com/after/token-1#rc=2&amp;rp=all" method="POST">'
         '<Stream statusCallback="https://voice.example.com/status" statusCallbackMethod="POST" '
         'url="wss://voice.example.com/media">'
         '<Parameter name="token" value="token-1" /></Stream></Connect>'
