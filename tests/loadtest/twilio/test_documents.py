@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 from starlette.responses import Response
@@ -219,7 +219,9 @@ async def test_a_host_that_may_not_be_called_is_not_called(settings: Settings) -
 async def test_an_address_that_says_so_is_asked_again(
     settings: Settings, application: Application
 ) -> None:
-    answers = iter([Response("gone", status_code=502), response("<Hangup/>")])
+    answers: Iterator[str | Response] = iter(
+        [Response("gone", status_code=502), response("<Hangup/>")]
+    )
     application.replies["/voice"] = lambda _params: next(answers)
     number = PhoneNumber(f"https://{PUBLIC}/voice#rc=2&rp=all")
     async with SimulatedTwilio(settings, number) as twilio:
