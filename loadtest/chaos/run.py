@@ -31,6 +31,8 @@ FALLBACK = f"https://webhooks.twilio.com/v1/Accounts/{ACCOUNT}/Flows/{FLOW}?Trig
 FORGIVEN_PERCENT = 5
 SETTLED_WITHIN_S = 60.0
 SESSIONS_GONE_WITHIN_S = 10.0
+WEIGHED_EACH_CALLS = 50
+"""At least so many calls lie between two weighings: the first ones fill caches and the store."""
 TRIAGE_FILE = Path(__file__).parent / "triage.toml"
 
 
@@ -179,7 +181,7 @@ class _Run:
             faults = "; ".join(map(str, plan.faults)) or "no fault of its own"
             self._tell(f"call {plan.number} ({result.call_sid}): {'; '.join(found)} [{faults}]")
         self._done += 1
-        if self._done % max(1, len(self._plans) // 10) == 0:
+        if self._done % max(WEIGHED_EACH_CALLS, len(self._plans) // 10) == 0:
             self._weigh()
         if self._done % 50 == 0:
             self._tell(f"{self._done} calls, {len(self._report.broken)} broken")
