@@ -35,7 +35,8 @@ class Interpolated:
 def calls_at(share: float, levels: Sequence[Tried]) -> Interpolated | None:
     """Calls at which the system would use this share of a core; None where CPU was never measured.
 
-    Straight lines between neighbours; the line through the last two goes on.
+    Straight lines between neighbours; beyond them goes the line from the first to the last, since
+    two that lie close together differ by noise more than by calls.
     """
     points = sorted({(level.calls, level.share) for level in levels if _telling(level)})
     if not points:
@@ -44,9 +45,9 @@ def calls_at(share: float, levels: Sequence[Tried]) -> Interpolated | None:
         calls, used = points[0]
         return Interpolated(calls * share / used, extrapolated=True)
     above = next((i for i, (_, used) in enumerate(points) if used >= share), len(points))
-    right = min(max(above, 1), len(points) - 1)
-    (calls_0, used_0), (calls_1, used_1) = points[right - 1], points[right]
     outside = above in (0, len(points))
+    left, right = (0, -1) if outside else (above - 1, above)
+    (calls_0, used_0), (calls_1, used_1) = points[left], points[right]
     if used_1 <= used_0:
         return Interpolated(calls_1 * share / used_1, extrapolated=True)
     slope = (calls_1 - calls_0) / (used_1 - used_0)

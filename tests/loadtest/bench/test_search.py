@@ -25,6 +25,14 @@ def test_calls_beyond_the_last_level_are_extrapolated_and_say_so() -> None:
     assert rounded(calls_at(0.9, two[:1])) == Interpolated(300, extrapolated=True)
 
 
+def test_two_close_levels_do_not_bend_the_line_beyond_them() -> None:
+    close = [tried(100, 0.2), tried(395, 0.79), tried(400, 0.8)]
+    assert rounded(calls_at(0.9, close)) == Interpolated(450, extrapolated=True)
+    found = calls_at(0.9, [tried(100, 0.2), tried(395, 0.8), tried(400, 0.799)])
+    assert found is not None
+    assert 440 < found.calls < 455
+
+
 def test_a_saturated_level_says_nothing_about_calls() -> None:
     assert calls_at(0.9, [tried(500, 0.99, passed=False)]) is None
 
