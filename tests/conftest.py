@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.oracle_openai import OpenAIOracle
+
+# A shell that starts the tests in the background has Ctrl-C ignored, by every program they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile(
