@@ -56,7 +56,10 @@ _REACH = 6
 
 def fold(text: str) -> str:
     """Case, accents and apostrophes taken off: ``Überflutung`` and ``uberflutung`` are one word."""
-    plain = unicodedata.normalize("NFKD", _APOSTROPHE.sub("", text)).casefold()
+    bare = _APOSTROPHE.sub("", text)
+    if bare.isascii():
+        return bare.casefold()
+    plain = unicodedata.normalize("NFKD", bare).casefold()
     return "".join(char for char in plain if not unicodedata.combining(char))
 
 

@@ -7,13 +7,8 @@ from bridge.call.state import CallState, Phase
 from bridge.call.timers import TimerName
 from bridge.call.voice import LINE_ITEM
 
-_WAITING: tuple[TimerName, ...] = (
-    "answer",
-    "model_ready",
-    "reconnect",
-    "response_start",
-    "retry",
-    "stall",
+_WAITING: frozenset[TimerName] = frozenset(
+    {"answer", "model_ready", "reconnect", "response_start", "retry", "stall"}
 )
 
 
@@ -28,7 +23,7 @@ class Hold:
         """After every event: the caller is waiting, or not any more."""
         state = self._state
         waiting = state.phase is Phase.TALKING and not state.responses.caller_speaking
-        if state.script.hold_line is None or not waiting or not self._anything_due():
+        if state.script.hold_line is None or not waiting or not state.timers.any_of(_WAITING):
             state.timers.cancel("hold")
         elif "hold" not in state.timers:
             state.timers.set("hold", state.spoken_by(now) + state.limits.hold_after_s)
@@ -50,6 +45,3 @@ class Hold:
         item_id = f"{LINE_ITEM}_{self._said}"
         state.transcript.words("assistant", item_id, line.text, state.since_start_ms(now))
         return [*state.voice.play_line(item_id, line), Note("held", {"count": self._said})]
-
-    def _anything_due(self) -> bool:
-        return any(name in self._state.timers for name in _WAITING)

@@ -67,6 +67,8 @@ class CallSession:
         """What follows from ``event``. After the call ended: nothing."""
         if self.state.ended:
             return []
+        if isinstance(event, rt.AssistantTranscriptDelta):
+            return self._next_words(event, now)  # the commonest: nothing follows from it
         effects = self._react(event, now)
         if self.state.phase is Phase.ENDED:
             return [*self._half_said(), *effects]
@@ -87,8 +89,6 @@ class CallSession:
                 return self._caller_stopped(audio_end_ms, now)
             case rt.CallerTranscript():
                 return self._caller_words(event, now)
-            case rt.AssistantTranscriptDelta():
-                return self._next_words(event, now)
             case rt.AssistantTranscript():
                 return self._assistant_words(event, now)
             case rt.AudioDone(item_id=item_id):

@@ -5,6 +5,7 @@ Nothing here knows a clock.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Literal, TypeAlias
 
 TimerName: TypeAlias = Literal[
@@ -29,16 +30,25 @@ class Timers:
 
     def __init__(self) -> None:
         self._due: dict[TimerName, float] = {}
+        # The earliest, kept because it is asked for after every message; None: not known.
+        self._next: float | None = None
 
     def set(self, name: TimerName, at: float) -> None:
         self._due[name] = at
+        self._next = None
 
     def cancel(self, *names: TimerName) -> None:
         for name in names:
-            self._due.pop(name, None)
+            if self._due.pop(name, None) is not None:
+                self._next = None
 
     def clear(self) -> None:
         self._due.clear()
+        self._next = None
+
+    def any_of(self, names: AbstractSet[TimerName]) -> bool:
+        """Whether at least one of ``names`` is set."""
+        return not names.isdisjoint(self._due)
 
     def at(self, name: TimerName) -> float:
         """When ``name`` comes due. Raises ``KeyError`` where it is not set."""
@@ -49,11 +59,12 @@ class Timers:
 
     @property
     def next_deadline(self) -> float | None:
-        return min(self._due.values(), default=None)
+        if self._next is None and self._due:
+            self._next = min(self._due.values())
+        return self._next
 
     def take_due(self, now: float) -> list[TimerName]:
         """Remove and return what is due, earliest first."""
         due = sorted((at, name) for name, at in self._due.items() if at <= now)
-        for _, name in due:
-            del self._due[name]
+        self.cancel(*(name for _, name in due))
         return [name for _, name in due]

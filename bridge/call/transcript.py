@@ -29,7 +29,8 @@ class Transcript:
 
     def begin(self, speaker: Speaker, item_id: str, at_ms: int) -> None:
         """Somebody began to speak. Known items keep their place."""
-        self._by_item.setdefault(item_id, Utterance(speaker, item_id, at_ms))
+        if item_id not in self._by_item:
+            self._by_item[item_id] = Utterance(speaker, item_id, at_ms)
 
     def words(self, speaker: Speaker, item_id: str, text: str, at_ms: int) -> None:
         """The words of an item arrived, before or after its audio, in whatever order."""
