@@ -20,7 +20,7 @@ from bridge.books import Books, open_books
 from bridge.config import Settings
 from bridge.control import TrafficControl
 from bridge.errors import ConfigurationError
-from bridge.legs.runner import Observer, Services
+from bridge.legs.runner import Services
 from bridge.legs.switchboard import Switchboard
 from bridge.outward import Outward
 from bridge.settling import Settler
@@ -33,7 +33,7 @@ from bridge.web.signatures import upgrade_gate
 
 log = structlog.get_logger("bridge.process")
 
-Observe: TypeAlias = Callable[[str], Observer]
+Fit: TypeAlias = Callable[[Services], Services]
 
 QUIET_S = 3.0
 """So long after its last call and webhook a process stays: Twilio asks where to go next."""
@@ -55,10 +55,10 @@ class Parts:
     """None where every call is the AI's."""
 
 
-async def assemble(settings: Settings, observe: Observe | None = None) -> Parts:
+async def assemble(settings: Settings, fit: Fit | None = None) -> Parts:
     """Everything but the sockets: databases opened, nothing running yet.
 
-    ``observe`` gives an observer of a call, by CallSid.
+    ``fit`` changes what calls are given: a demo adds its observer, a bench leaves something out.
 
     Raises ConfigurationError for faulty triage files and for databases that cannot be used.
     """
@@ -82,7 +82,8 @@ async def assemble(settings: Settings, observe: Observe | None = None) -> Parts:
     control = TrafficControl(
         settings, tenants, books.rollouts, process=books.owner, page=outward.pager
     )
-    services = Services(settler, observe, control.desk, books.keep_record)
+    services = Services(settler, traffic=control.desk, keep_record=books.keep_record)
+    services = services if fit is None else fit(services)
     switchboard = Switchboard(settings, tenants, ledger, upgrade_gate(settings), services)
     app = build_app(
         settings,

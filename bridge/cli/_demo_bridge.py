@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bridge.call.effects import Note
@@ -78,7 +79,7 @@ async def running_bridge(
     def observe(call_sid: str) -> Observer:
         return lambda at, note: watch(call_sid, at, note)
 
-    parts = await assemble(settings, observe)
+    parts = await assemble(settings, lambda services: replace(services, observe=observe))
     stop, ready = StopRequests(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(serve(settings, parts, listening, stop, ready.set))

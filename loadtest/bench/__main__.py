@@ -27,8 +27,11 @@ from loadtest.bench.system import (
     raise_file_limit,
     take_core,
 )
+from loadtest.bench.turns import TurnPlan
 
 _QUICK_RUNS, _QUICK_STEPS, _QUICK_WINDOW_S = 1, 2, 3.0
+_TLS_CALLS_PER_SECOND = 25.0
+"""A TLS session costs milliseconds to make: callers do not all come in the same second."""
 _FILES_PER_CALL = 3
 _OTHER_FILES = 1_000
 
@@ -75,9 +78,17 @@ def _system_names(_: click.Context, __: click.Parameter, text: str) -> tuple[str
     help="Measure each of --levels again while so many further calls a second are decided.",
 )
 @click.option("--limit", type=click.IntRange(1, 5_000), default=1_500, help="Most calls tried.")
+@click.option("--no-transcripts", is_flag=True, help="The model writes nothing down.")
 @click.option("--tls", is_flag=True, help="TLS on the model leg, with a self-made certificate.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/bench.json"))
-def main(quick: bool, with_picows: bool, tls: bool, out: Path, **given: Any) -> None:  # noqa: ANN401 -- click's
+def main(
+    quick: bool,
+    with_picows: bool,
+    tls: bool,
+    no_transcripts: bool,
+    out: Path,
+    **given: Any,  # noqa: ANN401 -- click's
+) -> None:
     """Measure how many calls each system carries on one core, and what a call costs it.
 
     Every system runs alone on one core; the callers and the model run on another. Needs two cores
@@ -91,26 +102,30 @@ def main(quick: bool, with_picows: bool, tls: bool, out: Path, **given: Any) -> 
         plan = replace(plan, runs=_QUICK_RUNS, search_steps=_QUICK_STEPS, window_s=_QUICK_WINDOW_S)
     try:
         with alone(), tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            uvloop.run(_measure(plan, tls, Path(folder), out))
+            talk = TurnPlan(transcripts=not no_transcripts)
+            uvloop.run(_measure(plan, talk, tls, Path(folder), out))
     except BenchError as error:
         raise click.ClickException(str(error)) from error
 
 
-async def _measure(plan: BenchPlan, tls: bool, folder: Path, out: Path) -> None:
+async def _measure(plan: BenchPlan, talk: TurnPlan, tls: bool, folder: Path, out: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
     certificate = make_certificate(folder) if tls else None
     if certificate is not None:
-        plan = replace(plan, environment={"SSL_CERT_FILE": str(certificate.public)})
+        environment = {"SSL_CERT_FILE": str(certificate.public)}
+        plan = replace(plan, environment=environment, calls_per_second=_TLS_CALLS_PER_SECOND)
     plan = _within_file_limit(plan, console)
     seats = Seats.find()
     conditions = Conditions.here(seats, realtime_priority=take_core(seats.rig_core), tls=tls)
     for line in conditions.lines():
         console.print(line)
+    if not talk.transcripts:
+        console.print("no transcripts")
 
     def say(system: str, level: Level) -> None:
         console.print(level_line(system, level))
 
-    rig = Rig(tls=certificate.server_context() if certificate else None)
+    rig = Rig(talk, certificate.server_context() if certificate else None)
     await rig.start()
     try:
         runs = await Bench(plan, rig, seats, folder, say).run()

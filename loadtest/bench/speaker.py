@@ -126,6 +126,8 @@ class Speaker:
         self._events += 2
         audio = wire.AUDIO_DELTA % (self._events - 1, response_id, item_id, head, self._tail)
         self._transport.send(_TEXT, audio)
+        if not self._board.plan.transcripts:
+            return
         text = wire.TRANSCRIPT_DELTA % (self._events, response_id, item_id, _WORDS.encode())
         self._transport.send(_TEXT, text)
 
@@ -146,4 +148,5 @@ class Speaker:
 
     def _send_all(self, events: list[Json]) -> None:
         for event in events:
-            self.send(event)
+            if self._board.plan.transcripts or event["type"] not in wire.TRANSCRIPTS:
+                self.send(event)

@@ -28,6 +28,8 @@ _CPUCLOCK_SCHED = 2
 
 SYSTEMS: Mapping[str, tuple[str, ...]] = {
     "bridge": ("bridge", "serve", "--insecure-local"),
+    "bridge-no-record": ("bridge.cli._bench_bridge", "--without", "record"),
+    "bridge-no-guard": ("bridge.cli._bench_bridge", "--without", "guard"),
     "websockets": ("loadtest.bench.relays.websockets_relay",),
     "picows": ("loadtest.bench.relays.picows_relay",),
 }

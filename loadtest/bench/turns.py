@@ -26,6 +26,8 @@ class TurnPlan:
     """Every n-th answer is barged into; 0 for never."""
     barge_after_ms: int = 1_200
     """After the answer's first audio."""
+    transcripts: bool = True
+    """Whether the model writes down what it says and hears."""
 
     @property
     def answer_ms(self) -> int:

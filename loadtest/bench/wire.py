@@ -97,6 +97,13 @@ def stop(number: int, sequence_number: int) -> bytes:
     )
 
 
+TRANSCRIPTS = (
+    "conversation.item.input_audio_transcription.completed",
+    "response.output_audio_transcript.done",
+)
+"""Events of their own; deltas of a transcript are made by ``TRANSCRIPT_DELTA``."""
+
+
 def default_session(session_id: str) -> Json:
     """A session that nobody has configured: PCM, which is noise on a telephone line."""
     return {

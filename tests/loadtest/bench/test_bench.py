@@ -16,6 +16,7 @@ from loadtest.bench.bench import Bench, BenchPlan
 from loadtest.bench.figures import Level
 from loadtest.bench.rig import Rig
 from loadtest.bench.system import BRIDGE, CEILING, YARDSTICK, BenchError, Seats, System
+from loadtest.bench.turns import TurnPlan
 
 ANYWHERE = Seats(None, None)
 
@@ -63,7 +64,7 @@ async def test_a_system_is_gone_when_its_block_is_left(rig: Rig, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--systems", "node"], "'node', expected some of bridge, websockets, picows"),
+        (["--systems", "node"], "'node', expected some of bridge, bridge-no-record, "),
         (["--levels", "10,many"], "'10,many', expected whole numbers with commas between"),
         (["--levels", "0"], "'0', expected numbers of calls, at least 1"),
         (["--runs", "0"], "0 is not in the range 1<=x<=20"),
@@ -87,3 +88,34 @@ async def test_levels_are_measured_again_while_calls_are_decided(rig: Rig, tmp_p
     with contextlib.closing(sqlite3.connect(kept)) as database:
         (stored,) = database.execute("SELECT count(*) FROM decisions").fetchone()
     assert stored >= busy.decided
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"), [(BRIDGE, True), ("bridge-no-record", False), ("bridge-no-guard", True)]
+)
+async def test_a_part_that_is_left_out_does_nothing(
+    rig: Rig, tmp_path: Path, name: str, rows: bool
+) -> None:
+    plan = BenchPlan((name,), runs=1, levels=(2,), search_steps=0, window_s=3)
+    (run,) = await Bench(plan, rig, ANYWHERE, tmp_path, lambda _system, _level: None).run()
+    assert [level.complaints for level in run.levels] == [()]
+    (kept,) = await asyncio.to_thread(lambda: list(tmp_path.glob("calls-*.db")))
+    with contextlib.closing(sqlite3.connect(kept)) as database:
+        (noted,) = database.execute("SELECT count(*) FROM timeline").fetchone()
+    assert (noted > 0) == rows
+
+
+async def test_a_model_may_write_nothing_down(tmp_path: Path) -> None:
+    silent = Rig(TurnPlan(pause_ms=100, speech_ms=200, deltas=2, transcripts=False))
+    await silent.start()
+    try:
+        plan = BenchPlan((BRIDGE,), runs=1, levels=(1,), search_steps=0, window_s=3)
+        (run,) = await Bench(plan, silent, ANYWHERE, tmp_path, lambda _system, _level: None).run()
+    finally:
+        await silent.close()
+    assert [level.complaints for level in run.levels] == [()]
+    (kept,) = await asyncio.to_thread(lambda: list(tmp_path.glob("calls-*.db")))
+    with contextlib.closing(sqlite3.connect(kept)) as database:
+        kinds = {kind for (kind,) in database.execute("SELECT DISTINCT kind FROM timeline")}
+    assert "caller_stopped" in kinds
+    assert not kinds & {"caller_said", "assistant_said"}
