@@ -6,7 +6,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -165,9 +165,13 @@ def _check_token(tenant: str, rollouts: Rollouts) -> None:
     plans = rollouts.plans.values() if tenant == WHOLE else [rollouts.plans.get(tenant, NOBODYS)]
     locks = {plan.lock for plan in plans if plan.lock}
     token = os.environ.get("ADMIN_TOKEN", "").strip()
-    if locks and not token:
+    if not locks:
+        return
+    if not token:
         raise RolloutError("ADMIN_TOKEN is not set; those who serve were started with one")
-    if not all(opens(token, lock) for lock in locks):
+    # One is enough, as it is for the admin API: a tenant that nobody serves any more has an old
+    # token's lock for good, and must not hold up the kill switch of all.
+    if not any(opens(token, lock) for lock in locks):
         raise RolloutError("ADMIN_TOKEN is not the one that those who serve were started with")
 
 
@@ -210,10 +214,11 @@ def status(tenant: str | None, hours: float, as_json: bool, reveal: bool) -> Non
     if as_json:
         print_json(_status_facts(rollouts, counted))
     elif not wanted:
-        click.echo("no process has served this database yet")
+        killed = "all tenants: killed, no caller gets the AI\n" if rollouts.all_killed else ""
+        click.echo(f"{killed}no process has served this database yet")
     else:
         rows = [
-            _status_row(one, where, found, rollouts, reveal)
+            (one, _where(where, numbers, reveal), *_status_cells(one, found, rollouts))
             for one, numbers in counted.items()
             for where, found in numbers.items()
         ]
@@ -243,13 +248,15 @@ def _status_facts(rollouts: Rollouts, counted: dict[str, dict[str, Taken]]) -> d
     return facts
 
 
-def _status_row(
-    tenant: str, where: str, found: Taken, rollouts: Rollouts, reveal: bool
-) -> tuple[str, ...]:
+def _where(where: str, numbers: Mapping[str, Taken], reveal: bool) -> str:
+    if where != WHOLE:
+        return masked(where, reveal)
+    return "all" if len(numbers) == 1 else "others"
+
+
+def _status_cells(tenant: str, found: Taken, rollouts: Rollouts) -> tuple[str, ...]:
     killed = rollouts.all_killed or rollouts.of(tenant).killed
     return (
-        tenant,
-        "all" if where == WHOLE else masked(where, reveal),
         f"{percent(found.asked)} %",
         "-" if found.percent is None else f"{found.percent:g} %",
         str(found.calls),
@@ -280,14 +287,16 @@ def _history_row(facts: dict[str, Any], reveal: bool) -> tuple[str, ...]:
         moment(facts["at"]),
         "all" if facts["tenant"] == WHOLE else facts["tenant"],
         facts["action"],
-        _shares(facts["before"], reveal),
-        _shares(facts["after"], reveal),
+        _stand(facts["tenant"], facts["before"], reveal),
+        _stand(facts["tenant"], facts["after"], reveal),
         one_line(facts["who"]),
         one_line(facts["why"]),
     )
 
 
-def _shares(facts: dict[str, Any], reveal: bool) -> str:
+def _stand(tenant: str, facts: dict[str, Any], reveal: bool) -> str:
+    if tenant == WHOLE:
+        return "killed" if facts["killed"] else "on"
     shares = [
         f"{share:g} %" if where == WHOLE else f"{masked(where, reveal)} {share:g} %"
         for where, share in facts["shares"].items()

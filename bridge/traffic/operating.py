@@ -97,6 +97,12 @@ def _check(wish: Wish) -> None:
             raise RolloutError(
                 f"'{name}' has {len(text)} characters, expected up to {limit} on one line"
             )
+    if wish.action in ("kill", "resume") and wish.number != WHOLE:
+        raise RolloutError(
+            f"{wish.action} takes no number: the switch is a tenant's, or that of all tenants"
+        )
+    if wish.action in ("clear", "kill", "resume") and wish.share is not None:
+        raise RolloutError(f"{wish.action} takes no share")
 
 
 def _check_tenant(wish: Wish, rollouts: Rollouts) -> None:
@@ -128,8 +134,11 @@ def _moved(wish: Wish, state: RolloutState, plan: Plan) -> Mapping[str, int]:
 
 
 def _check_stage(action: Action, share: int, now: int, plan: Plan) -> None:
-    if share not in plan.stages:
+    if share not in plan.stages and not (action == "back" and share == 0):
         stages = ", ".join(percent(stage) for stage in plan.stages)
         raise RolloutError(f"{percent(share)} % is not a stage; the stages are {stages}")
     if not (share > now if action == "advance" else share < now):
-        raise RolloutError(f"{percent(share)} % is not {action} from {percent(now)} %")
+        where = "above" if action == "advance" else "below"
+        raise RolloutError(
+            f"{percent(share)} % is not {where} {percent(now)} %, where the share stands"
+        )

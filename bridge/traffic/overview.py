@@ -17,7 +17,8 @@ AI_BY_SHARE = ("ai", "share")
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of the calls of a while, on one called number or on all (``WHOLE``)."""
+    """What came of the calls of a while, on one called number or on those without a share of
+    their own (``WHOLE``)."""
 
     asked: int
     """The share now, in tenths of a percent."""
@@ -81,10 +82,12 @@ def _percents(shares: Mapping[str, int]) -> dict[str, float]:
 
 
 def taken(state: RolloutState, plan: Plan, sides: Sides) -> dict[str, Taken]:
-    """The share asked for beside the share of calls that the AI took: of all calls, and of each
-    called number that has a share of its own."""
-    found = {WHOLE: _taken(share_of(state, plan, WHOLE), sides)}
-    for number in sorted(own_shares(state, plan).keys() - {WHOLE}):
+    """The share asked for beside the share of calls that the AI took: of each called number that
+    has a share of its own, and of the rest."""
+    own = own_shares(state, plan).keys() - {WHOLE}
+    rest = {key: count for key, count in sides.items() if key[0] not in own}
+    found = {WHOLE: _taken(share_of(state, plan, WHOLE), rest)}
+    for number in sorted(own):
         here = {key: count for key, count in sides.items() if key[0] == number}
         found[number] = _taken(share_of(state, plan, number), here)
     return found

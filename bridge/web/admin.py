@@ -36,6 +36,7 @@ log = structlog.get_logger("bridge.admin")
 MAX_BODY_BYTES = 16 * 1024
 WITHIN_S = 5.0
 MAX_HISTORY = 1000
+MAX_LIMIT_DIGITS = 4
 FIELDS = frozenset({"tenant", "who", "why", "number", "share"})
 ACTIONS: tuple[Wanted, ...] = get_args(Wanted)
 
@@ -69,12 +70,11 @@ class Door:
     """Lets in whoever brings the token, and turns what goes wrong into an answer."""
 
     def __init__(self, token: SecretStr) -> None:
-        self._expected = f"Bearer {token.get_secret_value()}".encode()
+        self._expected = token.get_secret_value().encode()
 
     def guard(self, handler: Handler) -> Handler:
         async def endpoint(request: Request) -> Response:
-            given = request.headers.get("authorization", "").encode("latin-1", "replace")
-            if not hmac.compare_digest(given, self._expected):
+            if not self._opens(request.headers.get("authorization", "")):
                 log.warning("admin_refused")
                 return _answer(401, {"error": "expected 'Authorization: Bearer' and the token"})
             try:
@@ -92,6 +92,11 @@ class Door:
                 return _answer(503, {"error": "the store cannot be used now"})
 
         return endpoint
+
+    def _opens(self, authorization: str) -> bool:
+        scheme, _, token = authorization.partition(" ")  # the scheme in any case: RFC 9110, 11.1
+        given = token.strip().encode("latin-1", "replace")
+        return hmac.compare_digest(given, self._expected) and scheme.lower() == "bearer"
 
 
 class RolloutAdmin:
@@ -111,7 +116,12 @@ class RolloutAdmin:
     async def history(self, request: Request) -> Response:
         query = request.query_params
         limit = query.get("limit", "50")
-        if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= MAX_HISTORY):
+        if not (
+            limit.isascii()
+            and limit.isdigit()
+            and len(limit) <= MAX_LIMIT_DIGITS
+            and 0 < int(limit) <= MAX_HISTORY
+        ):
             raise BadRequestError(f"limit is {limit[:20]!r}, expected 1 to {MAX_HISTORY}")
         changes = await self._store.history(query.get("tenant"), int(limit))
         return _answer(200, {"changes": [change_facts(change) for change in changes]})

@@ -186,6 +186,12 @@ def test_one_called_number_can_have_a_share_of_its_own(serve: Serve, run: Run, t
     assert told.out == f"acme: 100 %, {OTHER} 0 %\n"
     until(lambda: not voice(served, 1, To=OTHER), FOLLOWS_S, "it has not followed")
     assert voice(served, 2, To=CALLED)
+    until(lambda: "today: share" in run("rollout", "status").out, WITHIN_S, "nothing is recorded")
+    rows = [line.split()[:6] for line in run("rollout", "status").out.splitlines()[1:]]
+    assert rows == [
+        ["acme", "others", "100", "%", "100", "%"],
+        ["acme", "…03", "0", "%", "0", "%"],
+    ]
 
 
 def test_every_change_is_on_record(serve: Serve, run: Run, triage: str) -> None:
@@ -261,6 +267,19 @@ def test_who_serves_with_a_token_is_commanded_with_it(serve: Serve, run: Run, tr
     until(lambda: not voice(served, 1), FOLLOWS_S, "it has not followed")
 
 
+def test_a_tenant_that_is_gone_does_not_hold_up_the_kill_switch_with_its_old_token(
+    serve: Serve, run: Run, triage: str, tmp_path: Path
+) -> None:
+    served_and_known(serve, run, triage, ADMIN_TOKEN="the-token-of-last-year")
+    follower = tmp_path / "follower.toml"
+    follower.write_text(TRIAGE.replace('"acme"', '"follower"'), encoding="utf-8")
+    served = serve(TRIAGE_FILE=str(follower), ADMIN_TOKEN=ADMIN_TOKEN)
+    until(lambda: "follower" in run("rollout", "status").out, WITHIN_S, "no plan was published")
+    assert run("rollout", "kill", "--tenant", "acme", ADMIN_TOKEN=ADMIN_TOKEN).status == 1
+    assert run("rollout", "kill", ADMIN_TOKEN=ADMIN_TOKEN).status == 0
+    until(lambda: not voice(served, 1), FOLLOWS_S, "it has not followed")
+
+
 # --- the guard, on real processes --------------------------------------------------------------
 
 GUARDED = f"""{TRIAGE}
@@ -321,6 +340,16 @@ def test_a_database_that_nobody_serves_says_so(run: Run) -> None:
     assert "no process has served this database yet" in ended.err
 
 
+def test_a_kill_switch_that_came_first_is_shown_and_can_be_taken_back(run: Run) -> None:
+    assert run("rollout", "kill").status == 0
+    assert run("rollout", "status").out == (
+        "all tenants: killed, no caller gets the AI\nno process has served this database yet\n"
+    )
+    assert run("rollout", "resume").status == 0
+    told = [line.split()[2:6] for line in run("rollout", "history").out.splitlines()[1:]]
+    assert told == [["all", "resume", "killed", "on"], ["all", "kill", "on", "killed"]]
+
+
 def test_while_the_model_cannot_be_reached_calls_go_to_todays_flow(
     serve: Serve, triage: str
 ) -> None:
@@ -334,12 +363,16 @@ def test_while_the_model_cannot_be_reached_calls_go_to_todays_flow(
 
 
 def admin(
-    served: Served, target: str, body: object = None, token: str | None = ADMIN_TOKEN
+    served: Served,
+    target: str,
+    body: object = None,
+    token: str | None = ADMIN_TOKEN,
+    scheme: str = "Bearer",
 ) -> tuple[int, Any]:
     data = (
         None if body is None else (body if isinstance(body, bytes) else json.dumps(body).encode())
     )
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    headers = {} if token is None else {"Authorization": f"{scheme} {token}"}
     url = f"http://127.0.0.1:{served.port}{target}"
     request = urllib.request.Request(url, data=data, headers=headers)
     try:
@@ -369,6 +402,7 @@ def test_the_admin_api_is_for_whoever_has_the_token(serve: Serve, run: Run, tria
     for token in (None, "", "wrong", ADMIN_TOKEN + "x", ADMIN_TOKEN[:-1], "\u00e4"):
         assert admin(served, "/admin/rollout", token=token)[0] == 401
         assert admin(served, "/admin/rollout/kill", {"who": "x", "why": "y"}, token)[0] == 401
+    assert admin(served, "/admin/rollout", token=ADMIN_TOKEN, scheme="bearer")[0] == 200
     assert voice(served)
     assert ADMIN_TOKEN not in served.log.read_text(encoding="utf-8")
 
@@ -417,6 +451,7 @@ REFUSED: dict[str, tuple[str, object, str]] = {
     "no json": ("kill", b"tenant=acme", "the body is not JSON"),
     "no object": ("kill", [], "the body is not a JSON object"),
     "a book": ("kill", b" " * 20_000, "the body has more than 16384 bytes"),
+    "the kill switch of one number": ("kill", {"number": CALLED}, "kill takes no number"),
     "a number for a reason": ("kill", {"why": 5}, "why is int, expected text"),
 }
 
@@ -432,6 +467,6 @@ def test_wrong_requests_are_answered_clearly_and_change_nothing(
         assert message in answer["error"]
     nobody = admin(served, "/admin/rollout/kill", {"why": "a test", "who": ""})
     assert nobody == (400, {"error": "'who' is empty: every change is recorded with who and why"})
-    for limit in ("0", "x", "1001", "-1"):
+    for limit in ("0", "x", "1001", "-1", "000000001" + "0" * 20):
         assert admin(served, f"/admin/rollout/history?limit={limit}")[0] == 400
     assert admin(served, "/admin/rollout/history")[1] == {"changes": []}

@@ -47,7 +47,8 @@ async def test_a_rollout_from_five_percent_to_everybody(operator: Operator) -> N
         shares.append((await operator.carry_out(wish("advance"))).shares)  # noqa: PERF401
     shares.append((await operator.carry_out(wish("back"))).shares)
     shares.append((await operator.carry_out(wish("back", share=50))).shares)
-    assert [share[WHOLE] for share in shares] == [50, 250, 600, 1000, 600, 50]
+    shares.append((await operator.carry_out(wish("back", share=0))).shares)
+    assert [share[WHOLE] for share in shares] == [50, 250, 600, 1000, 600, 50, 0]
 
 
 async def test_every_change_is_recorded_with_who_when_and_why(
@@ -93,9 +94,20 @@ REFUSED: dict[str, tuple[Wish, str]] = {
         wish("advance", share=70),
         "7 % is not a stage; the stages are 5, 25, 60, 100",
     ),
-    "a stage that is not ahead": (wish("advance", share=50), "5 % is not advance from 100 %"),
-    "a stage that is not behind": (wish("back", share=1000), "100 % is not back from 100 %"),
+    "a stage that is not ahead": (
+        wish("advance", share=50),
+        "5 % is not above 100 %, where the share stands",
+    ),
+    "a stage that is not behind": (
+        wish("back", share=1000),
+        "100 % is not below 100 %, where the share",
+    ),
     "the last stage": (wish("advance"), "100 % is the last stage already"),
+    "no stage ahead of nothing": (wish("advance", share=0), "0 % is not a stage"),
+    "a number's kill switch": (wish("kill", number=CALLED), "kill takes no number"),
+    "a number's resume": (wish("resume", WHOLE, number=CALLED), "resume takes no number"),
+    "half a kill": (wish("kill", share=50), "kill takes no share"),
+    "a share to clear": (wish("clear", number=CALLED, share=50), "clear takes no share"),
     "no share": (wish("set"), "'share' is missing"),
     "a number of somebody else": (
         wish("set", share=50, number="+14155550199"),
