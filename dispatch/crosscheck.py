@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from dispatch.intents import Destination
@@ -26,6 +26,8 @@ class Parts:
     destinations: Mapping[FieldPath, Destination]
     intents: Mapping[int, str]
     tools: Mapping[int, str]
+    then: Mapping[str, str] = field(default_factory=dict)
+    """Where page routes lead on to, by their names."""
     guard_page: str | None = None
     called: tuple[str, ...] = ()
 
@@ -36,9 +38,8 @@ def contradictions(parts: Parts) -> Iterator[Fault]:
     yield from _repeated("tool", parts.tools)
     for path, destination in parts.destinations.items():
         yield from _missing_routes(parts, path, destination)
-    for name, route in parts.routes.items():
-        if isinstance(route, PageRoute) and route.then is not None:
-            yield from _bad_then(parts, name, route.then)
+    for name, then in parts.then.items():
+        yield from _bad_then(parts, name, then)
     yield from _human_is_final(parts)
     yield from _guard_page(parts)
 

@@ -6,7 +6,7 @@ import copy
 import difflib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -53,32 +53,50 @@ def every_fault(raw: Mapping[str, Any]) -> Iterator[Fault]:
     """Every fault of the file's tables, each place once.
 
     A table with a bad key is not held against its own rules by pydantic. So the bad keys are taken
-    out and the rest is read again, until nothing new is found.
+    out and the rest is read again, until nothing new is found. What is then said of keys that are
+    only missing because they were taken out is no fault of the file.
     """
     left = copy.deepcopy(dict(raw))
     known: set[FieldPath] = set()
+    gone: set[FieldPath] = set()
     for _ in range(_MAX_ROUNDS):
         try:
             TriageFile.model_validate(left)
         except ValidationError as error:
-            new = [(path, text) for path, text in _in_words(error, left) if path not in known]
+            found = [(path, text) for path, text in _in_words(error, left) if path not in known]
         else:
             return
-        if not new:
+        if not found:
             return
-        yield from new
-        known.update(path for path, _ in new)
-        for path, _ in new:
-            _take_out(left, path)
+        yield from (fault for fault in found if not _speaks_of(fault, gone))
+        known.update(path for path, _ in found)
+        gone.update([_taken_out(left, path) for path, _ in found])
 
 
-def _take_out(raw: object, path: FieldPath) -> None:
-    """Remove a key; entries of lists stay, or all that follow would change their place."""
-    *above, last = path or ("",)
-    for step in above:
-        raw = child(raw, step)
-    if isinstance(raw, dict):
-        raw.pop(last, None)
+def _speaks_of(fault: Fault, gone: Collection[FieldPath]) -> bool:
+    """Whether the fault is about a key that was taken out, or names one of the same table."""
+    path, text = fault
+    return path in gone or any(
+        where[:-1] == path and f"'{where[-1]}'" in text for where in gone if where
+    )
+
+
+def _taken_out(raw: object, path: FieldPath) -> FieldPath:
+    """Remove what stands at ``path``, and tell what was removed.
+
+    Of a list all goes where an entry is a plain value: its bad entries are all known by then.
+    Tables in a list stay, or all that follow would change their place.
+    """
+    tables = [raw]
+    for step in path[:-1]:
+        tables.append(child(tables[-1], step))
+    entry = child(tables[-1], path[-1]) if path else MISSING
+    if isinstance(tables[-1], list) and not isinstance(entry, dict | list):
+        path, tables = path[:-1], tables[:-1]
+    holder = tables[-1]
+    if path and isinstance(holder, dict):
+        holder.pop(path[-1], None)
+    return path
 
 
 def _in_words(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from dispatch.crosscheck import FieldPath, Parts, contradictions
 from dispatch.intents import DefaultDestination, Destination, Intent, PersonDestination
 from dispatch.lookups import LookupTool
 from dispatch.rollout import Admission, Guard, Rollout
-from dispatch.routes import Name, Route, Strict
+from dispatch.routes import Name, PageRoute, Route, Strict
 from dispatch.settings import Business, Entry, Limits, Lines, Model
 from dispatch.slots import Slot
 
@@ -67,6 +67,11 @@ class TenantPolicy(TriageFile):
             destinations={("default",): self.default, ("human",): self.human, **intents},
             intents={index: intent.name for index, intent in enumerate(self.intents)},
             tools={index: tool.name for index, tool in enumerate(self.tools)},
+            then={
+                name: route.then
+                for name, route in self.routes.items()
+                if isinstance(route, PageRoute) and route.then is not None
+            },
             guard_page=self.guard.page,
             called=self.numbers,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import phonenumbers
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from dispatch.routes import FlowSid, Strict
@@ -12,7 +13,15 @@ from dispatch.text import LanguageTag, Spoken
 
 EntryKind: TypeAlias = Literal["studio", "number", "bin"]
 Fact = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
+def _country(code: str) -> str:
+    if code not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{code!r} is no country whose telephone numbers are known, such as 'US'")
+    return code
+
+
+Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidator(_country)]
 
 
 def _zone(name: str) -> str:

@@ -81,6 +81,8 @@ class Slot(Strict):
             raise ValueError("'when' belongs to kind = \"date\"")
         if self.kind != "number" and (self.min is not None or self.max is not None):
             raise ValueError("'min' and 'max' belong to kind = \"number\"")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("'min' must not exceed 'max'")
         if len({choice.casefold() for choice in self.choices}) < len(self.choices):
             raise ValueError("'choices' holds the same choice twice")
         return self

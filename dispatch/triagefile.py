@@ -101,7 +101,7 @@ def load_folder(path: Path) -> Tenants:
             errors.extend(error.findings)
     errors.extend(_claimed_twice(loaded))
     if not loaded and not errors:
-        errors.append(Finding(str(path), 1, "", "error", "holds no triage file (*.toml)"))
+        errors.append(_empty(path))
     if errors:
         raise TriageFileError(errors)
     return Tenants(
@@ -114,7 +114,10 @@ def check_folder(path: Path) -> list[Finding]:
     """Errors and warnings of every file, and between them."""
     loaded: list[LoadedPolicy] = []
     findings: list[Finding] = []
-    for file in files_in(path):
+    files = files_in(path)
+    if not files:
+        return [_empty(path)]
+    for file in files:
         policy, found = _read(file)
         findings.extend(found)
         if policy is not None:
@@ -228,9 +231,21 @@ def _parts(raw: Mapping[str, Any]) -> Parts:
         },
         intents=_names(raw, "intent"),
         tools=_names(raw, "tool"),
+        then=_led_on(routes),
         guard_page=_text_at(raw, "guard", "page"),
         called=tuple(one for one in _list_at(raw, "numbers") if isinstance(one, str)),
     )
+
+
+def _led_on(routes: object) -> dict[str, str]:
+    """``then`` of every page route, by its name."""
+    tables = routes.items() if isinstance(routes, Mapping) else ()
+    return {
+        name: then
+        for name, route in tables
+        if isinstance(route, Mapping) and route.get("kind") == "page"
+        if isinstance(then := route.get("then"), str)
+    }
 
 
 def _text_at(raw: Mapping[str, Any], table: str, key: str) -> str | None:
@@ -278,6 +293,10 @@ def files_in(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.glob("*.toml") if file.is_file())
+
+
+def _empty(folder: Path) -> Finding:
+    return Finding(str(folder), 1, "", "error", "holds no triage file (*.toml)")
 
 
 def _claimed_twice(loaded: list[LoadedPolicy]) -> Iterator[Finding]:

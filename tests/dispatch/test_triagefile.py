@@ -242,6 +242,72 @@ def test_every_fault_is_found_at_once_with_its_line_and_field(tmp_path: Path) ->
     ]
 
 
+MASKED = f"""\
+tenant = "acme"
+numbers = ["415 555", "+14155550100", "+14155550100"]
+[business]
+name = "ACME"
+region = "ZZ"
+[rollout]
+stages = [60, 5, 25]
+allow = ["bob"]
+[limits]
+decide_within_s = 200
+longest_call_s = 7
+[routes.desk]
+kind = "flex"
+workflow_sid = "{WORKFLOW}"
+[routes.phone]
+kind = "dial"
+number = "911x"
+[routes.owner]
+kind = "page"
+sms = ["12"]
+then = "nowhere"
+[default]
+route = "desk"
+[human]
+route = "desk"
+[[intent]]
+name = "billing"
+description = "Invoices."
+route = "phone"
+triggers = ["a"]
+[[intent.slots]]
+name = "age"
+kind = "number"
+min = 5
+max = 1
+"""
+
+
+def test_a_fault_hides_no_other_and_brings_no_follower(tmp_path: Path) -> None:
+    number = "expected a number in E.164 form such as +14155550100"
+    assert found(tmp_path, MASKED) == [
+        (line, "error", field, message)
+        for line, field, message in [
+            (2, "numbers[#1]", f"is '415 555', {number}, or '*'"),
+            (
+                5,
+                "business.region",
+                "'ZZ' is no country whose telephone numbers are known, such as 'US'",
+            ),
+            (6, "rollout", "'stages' must rise and begin above 0"),
+            (8, "rollout.allow[#1]", f"is 'bob', {number}"),
+            (11, "limits.longest_call_s", "is 7: input should be greater than or equal to 30"),
+            (17, "routes.phone.number", f"is '911x', {number}"),
+            (20, "routes.owner.sms[#1]", f"is '12', {number}"),
+            (21, "routes.owner.then", "there is no route 'nowhere'; there are: desk, phone, owner"),
+            (
+                30,
+                "intent[billing].triggers[#1]",
+                "is 'a': string should have at least 2 characters",
+            ),
+            (31, "intent[billing].slots[age]", "'min' must not exceed 'max'"),
+        ]
+    ]
+
+
 def test_a_file_with_faults_is_not_loaded_and_the_error_lists_them(tmp_path: Path) -> None:
     file = written(tmp_path, SOUND.replace('"ACME"', "1") + "colour = 1\n")
     with pytest.raises(TriageFileError) as caught:
@@ -610,6 +676,9 @@ def test_the_faults_of_all_files_are_reported_together(tmp_path: Path) -> None:
 def test_an_empty_folder_is_no_set_of_tenants(tmp_path: Path) -> None:
     with pytest.raises(TriageFileError, match=r"holds no triage file \(\*\.toml\)"):
         load_folder(tmp_path)
+    assert [str(one) for one in check_folder(tmp_path)] == [
+        f"{tmp_path}:1: error: holds no triage file (*.toml)"
+    ]
 
 
 # --- schema and positions -------------------------------------------------------------------
