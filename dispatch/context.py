@@ -40,6 +40,7 @@ class CallContext:
     studio_flow: str | None = None
     """FW sid of the flow that sent the call and waits for it."""
     language: str | None = None
+    """As the menu before us said it: see ``TenantPolicy.language_for``."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     known: Mapping[str, SlotValue] = field(default_factory=dict)
     turns: tuple[Turn, ...] = ()
@@ -52,7 +53,13 @@ class CallContext:
     @property
     def caller_number(self) -> str | None:
         """The caller's number in E.164; None where it was withheld or is no number."""
-        return self.from_number if is_e164(self.from_number) else None
+        shown = is_e164(self.from_number) and self.from_number not in WITHHELD
+        return self.from_number if shown else None
+
+
+WITHHELD = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
+"""What Twilio sends for anonymous, restricted, blocked, unknown and unavailable callers: the words
+on a telephone's keys."""
 
 
 def is_e164(number: str) -> bool:

@@ -100,7 +100,7 @@ def seal(
         call=context,
         business=policy.business.name,
         home_language=policy.language,
-        language=spoken or context.language or policy.language,
+        language=spoken or policy.language_for(context.language),
         intent=decision.intent,
         reason=decision.reason,
         summary=cut(clean(_summary(outcome, context)), MAX_SUMMARY),

@@ -45,7 +45,7 @@ def call_facts(context: CallContext, policy: TenantPolicy, today: dt.date) -> st
     """What differs from call to call, as a system message after the instructions."""
     number = context.caller_number
     known = f"a number ending in {number[-4:]}" if number else "a withheld number"
-    language = context.language or policy.language
+    language = policy.language_for(context.language)
     return (
         f"Today is {today:%A}, {today.isoformat()}. The caller is calling from {known}."
         f" Begin in {language}."

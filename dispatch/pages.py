@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dispatch.context import is_e164
 from dispatch.envelope import Envelope
 from dispatch.text import clean, cut
 
@@ -47,8 +46,8 @@ def _lines(envelope: Envelope) -> Iterator[str]:
     yield f"What: {_what(envelope)}"
     yield f"Why now: {envelope.reason.replace('_', ' ')}"
     yield f"Call back: {_whom(envelope)}"
-    if is_e164(call.from_number) and call.from_number != envelope.callback:
-        yield f"Called from: {call.from_number}"
+    if call.caller_number not in (None, envelope.callback):
+        yield f"Called from: {call.caller_number}"
     yield f"Language: {envelope.language}"
     yield f"Reference: {envelope.reference}"
     yield f"When: {envelope.decided_at.isoformat(timespec='seconds')}"

@@ -101,6 +101,15 @@ class TenantPolicy(TriageFile):
         """The language calls start in."""
         return self.business.languages[0]
 
+    def language_for(self, chosen: str | None) -> str:
+        """The language of the business that a menu before us chose, by its tag or the beginning of
+        one; the language calls start in where it chose none of them ("2", "Klingon")."""
+        head = (chosen or "").strip().lower().split("-")[0]
+        spoken = self.business.languages
+        exact = (one for one in spoken if one.lower() == (chosen or "").strip().lower())
+        near = (one for one in spoken if one.split("-")[0] == head)
+        return next(exact, None) or next(near, self.language)
+
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.business.timezone)

@@ -207,6 +207,17 @@ def test_a_trigger_before_any_transcript_still_says_which(
     assert envelope.callback == "+14158654838"
 
 
+@pytest.mark.parametrize(("chosen", "language"), [("es", "es-US"), ("2", "en-US"), (None, "en-US")])
+def test_workflows_read_a_language_of_the_business_whatever_the_menu_sent(
+    chosen: str | None, language: str, policy: TenantPolicy, call: MakeCall
+) -> None:
+    menu = {} if chosen is None else {"ivr_language": chosen}
+    decision, envelope = sealed(PersonRequested(), call(language=chosen, parameters=menu), policy)
+    packed = json.loads(pack(decision, envelope))
+    assert (packed["language"], packed["handoffLanguage"]) == (language, language)
+    assert packed.get("ivr_language") == chosen
+
+
 def test_the_envelope_survives_the_ledger(policy: TenantPolicy, call: MakeCall) -> None:
     _, envelope = sealed(BILLING, call(turns=SAID, parameters={"ivr_a": "1"}), policy)
     assert envelopes.from_json(envelopes.to_json(envelope)) == envelope

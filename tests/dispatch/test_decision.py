@@ -113,6 +113,11 @@ def test_a_call_that_never_came_from_studio_takes_the_next_route(
             {"kind": "studio_execution", "flow_sid": "FW" + "2" * 32},
             "no_number_to_call_back",
         ),
+        (
+            {"from_number": "+266696687"},
+            {"kind": "studio_execution", "flow_sid": "FW" + "2" * 32},
+            "no_number_to_call_back",
+        ),
         ({}, {"kind": "dial", "number": "+14155550100"}, "would_dial_this_very_call"),
         ({}, {"kind": "dial", "number": "+14158654838"}, "would_dial_this_very_call"),
     ],
