@@ -128,6 +128,7 @@ class StopRequests:
     def __init__(self) -> None:
         self._asked = asyncio.Event()
         self._asked_again = asyncio.Event()
+        self._asked_once_more = asyncio.Event()
         self._reload = asyncio.Event()
         self._leave = asyncio.Event()
         self._requests = 0
@@ -135,9 +136,10 @@ class StopRequests:
         """Others accept on our port: nobody new comes here, and nobody need be refused."""
 
     def request(self) -> None:
-        """The first time: stop when the calls are over. After that: at once."""
+        """First: stop when the calls are over. Then: move them now. Then: wait for nobody."""
         self._requests += 1
-        (self._asked_again if self._requests > 1 else self._asked).set()
+        wishes = (self._asked, self._asked_again, self._asked_once_more)
+        wishes[min(self._requests, len(wishes)) - 1].set()
 
     def leave(self) -> None:
         """Stop when the calls are over, while others take those that come."""
@@ -156,6 +158,9 @@ class StopRequests:
 
     async def asked_again(self) -> None:
         await self._asked_again.wait()
+
+    async def asked_once_more(self) -> None:
+        await self._asked_once_more.wait()
 
     async def reload_asked(self) -> None:
         """Each time it is asked for; several at once count as one."""
@@ -257,12 +262,13 @@ async def _drain(settings: Settings, parts: Parts, stop: StopRequests) -> None:
 
 
 async def _until_quiet(app: Starlette, last_call_at: float, stop: StopRequests) -> None:
-    """A call that just ended, or was just sent to our socket, is about to ask ``/after``."""
+    """A call that just ended, or was just sent to our socket, is about to ask ``/after``; also
+    where calls were moved in a hurry, or they would find nobody there."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(QUIET_AT_MOST_S):
             while (left := _quiet_in(app, last_call_at)) > 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.asked_again(), left)
+                    await asyncio.wait_for(stop.asked_once_more(), left)
                     return
 
 

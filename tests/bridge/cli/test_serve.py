@@ -161,6 +161,21 @@ def test_while_it_drains_webhooks_are_answered_and_new_calls_passed_on(serve: Se
     assert served.ended().status == 0
 
 
+def test_a_second_signal_does_not_leave_callers_who_are_about_to_ask_where_to_go(
+    serve: Serve,
+) -> None:
+    served = serve()
+    action = post(served, "/voice").partition("/after/")[2].partition("#")[0]
+    served.signal(signal.SIGTERM)
+    wait_for_drain(served)
+    served.signal(signal.SIGTERM)
+    ends_at = time.monotonic() + 1
+    while time.monotonic() < ends_at:  # Twilio asks when the stream is over, some time later
+        assert "<Redirect" in post(served, f"/after/{action}")
+    served.signal(signal.SIGTERM)
+    assert served.ended().status == 0
+
+
 def wait_for_drain(served: Served) -> None:
     """Asks until the signal has arrived; a bounded number of times."""
     for _ in range(1000):
