@@ -128,12 +128,12 @@ class Limits(Strict):
     """When the conversation ends without the model's decision, and how often we go round."""
 
     hops: int = Field(default=2, ge=1, le=2, description="Handovers of one call; then a person.")
-    decide_within_s: int = Field(default=120, ge=20, le=900)
+    decide_within_s: int = Field(default=120, ge=20, le=3_600)
     longest_call_s: int = Field(default=600, ge=30, le=3000)
     silence_s: int = Field(
         default=8, ge=3, le=60, description="Asked once whether the caller is there."
     )
-    turns: int = Field(default=20, ge=2, le=100)
+    turns: int = Field(default=20, ge=2, le=1_000)
     person_requests: int = Field(
         default=2, ge=1, le=3, description="The how-manieth is granted at once."
     )

@@ -15,10 +15,8 @@ from loadtest.bench.system import Reading, Seats, System
 
 BRIDGE_SETTINGS: Mapping[str, str] = {
     "OPENAI_API_KEY": "x",
-    # Limits that would end or refuse calls; calls of the bench go on for as long as it takes.
-    "MAX_TURNS": "500",
-    "MAX_CALL_S": "3000",
-    "UNDECIDED_S": "3000",
+    # Limits that would end or refuse calls stand out of reach there.
+    "TRIAGE_FILE": str(Path(__file__).parent / "triage.toml"),
     "DRAIN_S": "0",
     # The rig's model speaks in tones: nothing that should be kept as a greeting.
     "MAKE_LINES": "off",
