@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
+from pydantic import SecretStr
+
 from bridge.call.limits import CallLimits
 from bridge.config import (
     DEFAULT_GREETING,
@@ -45,6 +47,8 @@ SID_OF_FLOW = "FW[0-9a-f]{32}"
 STUDIO_URL = "https://webhooks.twilio.com/v1/Accounts/{account}/Flows/{flow}"
 MAX_INSTRUCTION_CHARS = 64_000
 SESSION_S = 3600
+LOCAL_KEY = "none"
+"""Sent to a model on this machine that was given no key; an empty one is no key to anybody."""
 """The Realtime API ends a session then."""
 
 
@@ -99,6 +103,8 @@ def _openai(env: Environment, insecure_local: bool) -> OpenAISettings:
     api_key = env.secret("OPENAI_API_KEY")
     if not simulated and not env.has("OPENAI_API_KEY"):
         env.fault("OPENAI_API_KEY is not set, expected the key of the Realtime API")
+    if simulated and api_key is None:
+        api_key = SecretStr(LOCAL_KEY)
     return OpenAISettings(api_key=api_key, url=url, session=_session(env))
 
 

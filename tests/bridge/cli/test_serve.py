@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -19,6 +20,7 @@ import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from bridge import __version__
+from loadtest.realtime import SimulatedRealtime, SimulatorOptions, load_scenario
 from tests.bridge.cli.conftest import ACCOUNT, ENVIRON, PUBLIC, TOKEN, Ended, Run, Serve, Served
 
 CALL = "CA" + "c" * 32
@@ -230,6 +232,18 @@ def test_the_log_is_structured_and_holds_nothing_private(serve: Serve) -> None:
     ]
     private = [token, TOKEN, ENVIRON["OPENAI_API_KEY"], "5550100001", "5550100002"]
     assert [value for value in private if value in err] == []
+
+
+async def test_a_model_on_this_machine_needs_no_key(serve: Serve) -> None:
+    """As the simulated one is started by hand: it asks for a key, and takes any."""
+    without = {"OPENAI_API_KEY": "", "TWILIO_ACCOUNT_SID": "", "TWILIO_AUTH_TOKEN": ""}
+    async with SimulatedRealtime(SimulatorOptions(scenario=load_scenario("reactive"))) as model:
+        environ = without | {"PUBLIC_URL": "", "REALTIME_URL": model.url, "POOL_SIZE": "1"}
+        served = await asyncio.to_thread(lambda: serve("--insecure-local", **environ))
+        async with asyncio.timeout(20):
+            while not model.sessions:
+                assert "invalid_api_key" not in served.log.read_text(encoding="utf-8")
+                await asyncio.sleep(0.02)
 
 
 def test_insecure_local_serves_unsigned_calls(serve: Serve) -> None:
