@@ -15,6 +15,7 @@ from bridge.errors import TriageBridgeError
 from bridge.rollouts import WHOLE, Plan, Rollouts, RolloutState
 from bridge.traffic.callers import caller_number
 from bridge.traffic.split import Splitter
+from dispatch.context import is_e164
 from dispatch.policy import TenantPolicy
 from dispatch.rollout import percent, tenths
 
@@ -101,9 +102,12 @@ def own_shares(state: RolloutState, plan: Plan) -> dict[str, int]:
 
 def with_share(state: RolloutState, plan: Plan, where: str, share: int) -> dict[str, int]:
     """The state's shares with that of ``where`` (a called number or ``WHOLE``) set."""
-    if where not in (WHOLE, *plan.called) and WHOLE not in plan.called:
-        numbers = ", ".join(plan.called)
-        raise RolloutError(f"{where} is not a number of {state.tenant!r}; there are: {numbers}")
+    if where not in (WHOLE, *plan.called):
+        if WHOLE not in plan.called:
+            numbers = ", ".join(plan.called)
+            raise RolloutError(f"{where} is not a number of {state.tenant!r}; there are: {numbers}")
+        if not is_e164(where):
+            raise RolloutError(f"{where!r} is not a number in E.164 form such as +14155550100")
     return {**_spelled_out(state, plan), where: share}
 
 

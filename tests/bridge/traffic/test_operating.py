@@ -131,6 +131,16 @@ async def test_what_makes_no_sense_is_refused_and_changes_nothing(
     assert await store.history() == ()
 
 
+async def test_a_tenant_of_every_number_takes_a_share_for_what_is_a_number(
+    operator: Operator, store: MemoryRollouts
+) -> None:
+    await store.publish({"every": dataclasses.replace(PLAN, called=(WHOLE,))})
+    state = await operator.carry_out(wish("set", "every", share=50, number="+14155550177"))
+    assert state.shares == {WHOLE: 1000, "+14155550177": 50}
+    with pytest.raises(RolloutError, match="'415 555' is not a number in E.164 form"):
+        await operator.carry_out(wish("set", "every", share=50, number="415 555"))
+
+
 async def test_a_database_that_nobody_serves_says_so() -> None:
     operator = Operator(MemoryRollouts(), lambda: NOW)
     with pytest.raises(RolloutError, match="no process has served this database yet"):
