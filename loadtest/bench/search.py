@@ -10,7 +10,8 @@ TARGET_SHARE = 0.92
 NEAR_CAPACITY_SHARE = 0.90
 _SATURATED_SHARE = 0.97
 """Above this, CPU no longer grows with calls and says nothing about them."""
-_GROWTH_LIMIT = 4.0
+_GROWTH_LIMIT = 2.0
+"""Two levels far below capacity say little of where it is."""
 _STEP_UP = 1.08
 _FINE = 0.04
 _ROUND_TO = 5
