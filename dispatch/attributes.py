@@ -319,3 +319,4 @@ def _return_candidates(decision: Decision, envelope: Envelope) -> Iterator[tuple
     yield "context_url", envelope.context_url
     yield from ((key, clean(str(value))) for key, value in envelope.slots.items())
     yield "summary", cut(envelope.summary, 200)
+    yield from ((key, str(value)) for key, value in _passed_on(envelope).items())

@@ -292,8 +292,11 @@ def test_studio_gets_a_few_small_parameters(policy: TenantPolicy, call: MakeCall
         0.9,
         slots={"name": "Rachel Kim", "callback": "+14157687785", "time_of_day": "morning"},
     )
-    decision, envelope = sealed(outcome, call(), policy)
+    menu = {"ivr_menu": "2", "flex_tier": "gold", "token": "secret", "ivr_long": "x" * RETURN_LIMIT}
+    decision, envelope = sealed(outcome, call(parameters=menu), policy)
     assert return_parameters(decision, envelope) == {
+        "ivr_menu": "2",
+        "flex_tier": "gold",
         "intent": "schedule",
         "reference": "TR-20260812-0042",
         "callback": "+14157687785",
