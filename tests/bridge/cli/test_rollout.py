@@ -184,7 +184,8 @@ def test_one_called_number_can_have_a_share_of_its_own(serve: Serve, run: Run, t
         "rollout", "set", "0", "--tenant", "acme", "--number", OTHER, "--why", "a quiet start"
     )
     assert told.out == f"acme: 100 %, {OTHER} 0 %\n"
-    until(lambda: not voice(served, 1, To=OTHER), FOLLOWS_S, "it has not followed")
+    until(lambda: bool(logged(served, "rollout_changed")), FOLLOWS_S, "it has not followed")
+    assert not voice(served, 1, To=OTHER)
     assert voice(served, 2, To=CALLED)
     until(lambda: "today: share" in run("rollout", "status").out, WITHIN_S, "nothing is recorded")
     rows = [line.split()[:6] for line in run("rollout", "status").out.splitlines()[1:]]
