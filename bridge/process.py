@@ -82,7 +82,12 @@ async def assemble(settings: Settings, fit: Fit | None = None) -> Parts:
     control = TrafficControl(
         settings, tenants, books.rollouts, process=books.owner, page=outward.pager
     )
-    services = Services(settler, traffic=control.desk, keep_record=books.keep_record)
+    services = Services(
+        settler,
+        traffic=control.desk,
+        keep_record=books.keep_record,
+        passed_on=books.passed_on,
+    )
     services = services if fit is None else fit(services)
     switchboard = Switchboard(settings, tenants, ledger, upgrade_gate(settings), services)
     app = build_app(

@@ -20,12 +20,12 @@ from bridge.call.triage import TriageDesk
 from bridge.call.voice import CachedLine
 from bridge.config import Settings
 from bridge.legs.pool import ModelPool
-from bridge.legs.runner import Admission, Call
+from bridge.legs.runner import Admission, Call, Services
 from bridge.lines import LineCache
 from bridge.protocol import twilio_stream as tw
 from bridge.store.ledger import CallOpening, Ledger, LedgerUnavailableError, Refusal
 from bridge.tenants import Tenant, Tenants
-from bridge.traffic.desk import Ruling, TrafficDesk
+from bridge.traffic.desk import Ruling
 from bridge.traffic.rollout import Arrival
 from dispatch.context import CallContext
 from dispatch.instructions import call_facts
@@ -49,7 +49,7 @@ class Admissions:
         pools: Mapping[str, ModelPool],
         unix_time: Callable[[], float] = time.time,
         *,
-        traffic: TrafficDesk | None = None,
+        services: Services,
     ) -> None:
         self._settings = settings
         self._tenants = tenants
@@ -57,7 +57,8 @@ class Admissions:
         self._lines = lines
         self._pools = pools
         self._unix_time = unix_time
-        self._traffic = traffic
+        self._traffic = services.traffic
+        self._passed_on = services.passed_on
 
     async def admit(self, call: Call) -> Admission | None:
         """None: refused, the stream is closed with a named reason and its call falls through."""
@@ -89,6 +90,8 @@ class Admissions:
         opening = self._bin_opening(start)
         ruling = self._ruling(opening)
         if ruling is not None and ruling.side == "today":
+            if self._passed_on is not None:
+                self._passed_on(opening, ruling.reason)
             return ruling.reason
         reason = None if ruling is None else ruling.reason
         opened = await self._ledger.open_call(replace(opening, side_reason=reason))

@@ -55,6 +55,8 @@ EARLY_EVENTS = 32
 Observer = Callable[[float, fx.Note], None]
 KeepRecord = Callable[[CallOpening, float], CallRecord]
 """Begins the record of a call whose stream began at so many monotonic seconds."""
+PassedOn = Callable[[CallOpening, str], None]
+"""Writes down a call that the AI does not take, and why."""
 
 
 class Hands(Protocol):
@@ -77,6 +79,7 @@ class Services:
     observe: Callable[[str], Observer] | None = None
     traffic: TrafficDesk | None = None
     keep_record: KeepRecord | None = None
+    passed_on: PassedOn | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Switchboard:
         self._tenants = tenants
         self._lines = LineCache(settings.greeting.cache_folder)
         self._admissions = Admissions(
-            settings, tenants, ledger, self._lines, self._pools, traffic=services.traffic
+            settings, tenants, ledger, self._lines, self._pools, services=services
         )
         self._waiting: dict[CallerLeg, asyncio.TimerHandle] = {}
         self._calls: dict[Call, asyncio.Task[None]] = {}

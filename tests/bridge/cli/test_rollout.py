@@ -16,9 +16,10 @@ import pytest
 
 from bridge.traffic.split import Splitter
 from bridge.traffic_settings import DEFAULT_KEY
+from loadtest.twilio import CallScript, Origins, PhoneNumber, SimulatedTwilio, StayOnLine
 from loadtest.twilio import Settings as TwilioSettings
-from loadtest.twilio import SimulatedTwilio
-from tests.bridge.cli.conftest import ACCOUNT, ENVIRON, TOKEN, Run, Serve, Served
+from loadtest.twilio.outcomes import Hangup
+from tests.bridge.cli.conftest import ACCOUNT, ENVIRON, PUBLIC, TOKEN, Run, Serve, Served
 from tests.bridge.cli.test_serve import FORM, get, post
 
 CALLED, OTHER = "+15550100002", "+15550100003"
@@ -28,6 +29,17 @@ FOLLOWS_S = 1.0
 """Every process has seen a change by then."""
 WITHIN_S = 20.0
 ADMIN_TOKEN = "made-up-admin-token"
+BIN = f"""\
+<Response>
+  <Connect>
+    <Stream url="wss://voice.example.com/media">
+      <Parameter name="from" value="+14156660001"/>
+      <Parameter name="to" value="{CALLED}"/>
+    </Stream>
+  </Connect>
+  <Hangup/>
+</Response>
+"""
 TRIAGE = f"""\
 tenant = "acme"
 numbers = ["{CALLED}", "{OTHER}"]
@@ -124,6 +136,30 @@ def test_the_kill_switch_stops_all_three_ways_in(serve: Serve, run: Run, triage:
     assert f"{studio}?FlowEvent=return&amp;outcome=fallback&amp;reason=kill_switch" in by_studio
     by_bin = post(served, "/voice", FORM | {"CallStatus": "in-progress"})
     assert by_bin == by_number
+
+
+async def test_a_call_that_a_bin_streams_itself_is_refused_by_the_same_rules_and_on_record(
+    serve: Serve, run: Run, triage: str
+) -> None:
+    served = await asyncio.to_thread(served_and_known, serve, run, triage)
+    killed = await asyncio.to_thread(run, "rollout", "kill", "--tenant", "acme")
+    assert killed.status == 0
+    await asyncio.to_thread(until, lambda: not voice(served, 1), FOLLOWS_S, "it has not followed")
+    origins = Origins({PUBLIC: f"http://127.0.0.1:{served.port}"})
+    settings = TwilioSettings(account_sid=ACCOUNT, auth_token=TOKEN, origins=origins)
+    number = PhoneNumber(f"{PUBLIC}/voice")
+    async with SimulatedTwilio(settings, number, random.Random(1)) as twilio:
+        call = await twilio.place_call(
+            CallScript((StayOnLine(5_000),), to_number=CALLED, twiml=BIN)
+        )
+    assert call.outcome == Hangup()
+
+    def recorded() -> list[tuple[str, str, str]]:
+        listed = json.loads(run("calls", "--json").out)
+        return [(one["call_sid"], one["side"], one["side_reason"]) for one in listed]
+
+    kept = (call.call_sid, "today", "kill_switch")
+    await asyncio.to_thread(until, lambda: kept in recorded(), WITHIN_S, "it is not on record")
 
 
 def test_the_share_holds_sticks_and_is_shown_beside_what_was_taken(
