@@ -225,7 +225,7 @@ class ModelLeg(WSListener):
         if not self._configured.done():
             self._configured.set_exception(ModelUnavailableError(reason))
         on_closed = self._on_closed
-        self._owner = self._on_closed = self._on_pause = None
+        self._owner = self._on_closed = self._on_pause = self._transport = None
         self._mark_closed()
         if on_closed is not None:
             on_closed(reason)

@@ -254,6 +254,7 @@ class Call:
             await self._close_legs()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._report()
+            self._perform.clear()  # methods of ours: they would keep us until the collector comes
 
     def _sum_up(self, record: CallRecord) -> None:
         if self.session is None or self.admission is None:

@@ -21,13 +21,26 @@ FINISH_WAIT_S = 5
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's, and a connection that never asks anything is idle from its beginning."""
+    """uvicorn's, and a connection that never asks anything is idle from its beginning.
+
+    What is over is let go at once: parser and answer refer back to their connection, and would wait
+    for a collector that comes once in some hundred calls.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.cycle is not None and self.cycle.response_complete:
+            self.cycle = None  # type: ignore[assignment]
 
 
 class HttpServer(uvicorn.Server):

@@ -120,7 +120,7 @@ class ServedBridge:
     ledger: Ledger
     switchboard: Switchboard
     watcher: Watcher
-    settled: Mapping[str, Call]
+    settled: dict[str, Call]
     http: aiohttp.ClientSession
     signer: RequestValidator = field(default_factory=lambda: RequestValidator(AUTH_TOKEN))
 
