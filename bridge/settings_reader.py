@@ -47,9 +47,9 @@ SID_OF_FLOW = "FW[0-9a-f]{32}"
 STUDIO_URL = "https://webhooks.twilio.com/v1/Accounts/{account}/Flows/{flow}"
 MAX_INSTRUCTION_CHARS = 64_000
 SESSION_S = 3600
+"""The Realtime API ends a session then."""
 LOCAL_KEY = "none"
 """Sent to a model on this machine that was given no key; an empty one is no key to anybody."""
-"""The Realtime API ends a session then."""
 
 
 def read_settings(

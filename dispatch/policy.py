@@ -104,10 +104,10 @@ class TenantPolicy(TriageFile):
     def language_for(self, chosen: str | None) -> str:
         """The language of the business that a menu before us chose, by its tag or the beginning of
         one; the language calls start in where it chose none of them ("2", "Klingon")."""
-        head = (chosen or "").strip().lower().split("-")[0]
+        wanted = (chosen or "").strip().lower()
         spoken = self.business.languages
-        exact = (one for one in spoken if one.lower() == (chosen or "").strip().lower())
-        near = (one for one in spoken if one.split("-")[0] == head)
+        exact = (one for one in spoken if one.lower() == wanted)
+        near = (one for one in spoken if one.split("-")[0] == wanted.split("-")[0])
         return next(exact, None) or next(near, self.language)
 
     @property

@@ -63,10 +63,7 @@ class Playback:
     @property
     def pending(self) -> bool:
         """Whether audio was sent that no mark has confirmed as heard."""
-        for item in self._items.values():  # any() costs twice this
-            if item.acknowledged_ms < item.sent_bytes // BYTES_PER_MS:
-                return True
-        return False
+        return any(item.acknowledged_ms < item.sent_ms for item in self._items.values())
 
     @property
     def finished(self) -> bool:

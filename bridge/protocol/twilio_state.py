@@ -26,6 +26,9 @@ class StreamPhase(Enum):
     STREAMING = "streaming"
     STOPPED = "stopped"
 
+    # Members are found in a table for every message; Enum's own hash is a call of Python.
+    __hash__ = object.__hash__
+
 
 _P = StreamPhase
 
@@ -73,8 +76,6 @@ class StreamState:
         ``after_stop``, ``second_start``, ``second_connected``, ``media_before_start`` and its kind.
         """
         kind = type(message)
-        if self.phase is StreamPhase.STREAMING and kind is Mark:
-            return self.phase  # by far the commonest: the table below costs as much as the message
         following = TRANSITIONS.get((self.phase, kind))
         if following is None:
             raise self._out_of_place(_EVENT_NAMES[kind])

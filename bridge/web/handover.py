@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from bridge.store.ledger import (
     HandoverReport,
     Ledger,
     LedgerUnavailableError,
+    SideEffect,
     StoredDecision,
 )
 from bridge.web.after import FINAL_STATUSES
@@ -154,12 +155,8 @@ class Handover:
         effects = side_effects(following, standing.envelope)
         if self._by_rest:
             effects += look_backs(following, standing.envelope)
-        try:
-            async with asyncio.timeout(WRITTEN_WITHIN_S):
-                stands = await self._ledger.report(report, to_store(effects))
-        except (TriageBridgeError, TimeoutError) as error:
-            why = str(error) or "slow"
-            log.error("step_not_written", call_sid=standing.place.call_sid, error=why)
+        stands = await self._stored(report, to_store(effects))
+        if stands is None:
             harmless = without_effects(following, standing.envelope)
             return self._failed(standing, what, harmless).twiml
         if effects:
@@ -193,15 +190,22 @@ class Handover:
 
     async def _written(self, report: HandoverReport) -> HandoverReport:
         """What stands; what cannot be written now is said all the same."""
-        try:
-            async with asyncio.timeout(WRITTEN_WITHIN_S):
-                stands = await self._ledger.report(report)
-        except (TriageBridgeError, TimeoutError) as error:
-            why = str(error) or "slow"
-            log.error("step_not_written", call_sid=report.call_sid, error=why)
+        stands = await self._stored(report)
+        if stands is None:
             return report
         self._told(stands)
         return stands
+
+    async def _stored(
+        self, report: HandoverReport, effects: Sequence[SideEffect] = ()
+    ) -> HandoverReport | None:
+        """What stands, with its effects; None where it could not be written in time."""
+        try:
+            async with asyncio.timeout(WRITTEN_WITHIN_S):
+                return await self._ledger.report(report, effects)
+        except (TriageBridgeError, TimeoutError) as error:
+            log.error("step_not_written", call_sid=report.call_sid, error=str(error) or "slow")
+            return None
 
     def _told(self, report: HandoverReport) -> None:
         log.info(
