@@ -21,6 +21,7 @@ from loadtest.twilio import (
     Speak,
     StayOnLine,
     Step,
+    WaitFor,
     WaitForStream,
     WaitMs,
     WaitUntilAssistantSilent,
@@ -46,22 +47,26 @@ def tone(length_ms: int, hz: int) -> bytes:
 _CLIP = Clip.of(tone(600, 440))
 
 
-def script(plan: CallPlan, think_ms: int = 0) -> CallScript:
-    """Two things are said, each when the assistant has finished; then the caller waits."""
+def script(plan: CallPlan, think: WaitFor | None = None) -> CallScript:
+    """Two things are said, each when the assistant has finished; then the caller waits.
+
+    ``think``: what the caller waits for before the second.
+    """
     steps: list[Step] = [WaitForStream(8000), WaitUntilAssistantSilent(300, 4000), Speak(_CLIP)]
     for fault in plan.faults:
         if fault.kind == "caller_hangs_up":
             steps += [WaitMs(fault.after_ms * 3), HangUp()]
     steps += [
         WaitUntilAssistantSilent(500, 9000),
-        WaitMs(max(think_ms, PATIENCE_MS if plan.patient else 0)),
+        WaitMs(PATIENCE_MS if plan.patient else 0),
+        *([think] if think else []),
         Speak(_CLIP),
         StayOnLine(30_000),
     ]
     return CallScript(
         steps=tuple(steps),
         from_number=f"+1415555{plan.last_digits}",
-        max_call_ms=LONGEST_CALL_MS,
+        max_call_ms=LONGEST_CALL_MS + (think.max_ms if think else 0),
         record=False,
     )
 

@@ -19,7 +19,7 @@ from loadtest.chaos.plan import CallPlan, draw_call
 from loadtest.chaos.system import Held, ServingProcesses
 from loadtest.chaos.verdict import SILENCE_MS, Wait, faults_of_call, left_behind, waits_of
 from loadtest.realtime import SimulatedRealtime, SimulatorOptions
-from loadtest.twilio import CallResult, Origins, PhoneNumber, Settings, SimulatedTwilio
+from loadtest.twilio import CallResult, Origins, PhoneNumber, Settings, SimulatedTwilio, WaitFor
 from loadtest.twilio.outcomes import CallerHungUp
 
 PUBLIC = "https://bridge.example"
@@ -41,7 +41,7 @@ class Wanted:
     """What to run. ``only`` is the number of a single call; ``begun_each_ms`` spreads the starts.
 
     ``process_faults`` False leaves the processes and their store in peace, ``faults`` False
-    everything. ``think_ms``: the caller is silent for so long before the second sentence.
+    everything. ``think``: what each caller waits for before the second sentence.
     """
 
     seed: int
@@ -52,7 +52,7 @@ class Wanted:
     begun_each_ms: int = 100
     process_faults: bool = True
     faults: bool = True
-    think_ms: int = 0
+    think: WaitFor | None = None
 
     def plans(self) -> list[CallPlan]:
         numbers = range(self.calls) if self.only is None else [self.only]
@@ -165,7 +165,7 @@ class _Run:
             async with asyncio.TaskGroup() as tasks:
                 observer = self._mischief.of_call(plan, tasks)
                 result = await self._mischief.twilio.place_call(
-                    script(plan, self._wanted.think_ms), observer, repeats=repeats(plan)
+                    script(plan, self._wanted.think), observer, repeats=repeats(plan)
                 )
             self._judge(plan, result)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, assert_never
 
@@ -16,6 +17,7 @@ from loadtest.twilio.script import (
     Speak,
     StayOnLine,
     Step,
+    WaitFor,
     WaitForStream,
     WaitMs,
     WaitUntilAssistantSilent,
@@ -40,6 +42,10 @@ async def _take(call: CallLeg, step: Step) -> None:
             await call.line.speak(clip)
         case WaitMs(ms):
             await asyncio.sleep(ms / 1000)
+        case WaitFor(happened, max_ms):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max_ms / 1000):
+                    await happened.wait()
         case WaitUntilAssistantSilent(after_ms, max_ms):
             await _until_silent(call.line, after_ms / 1000, time.monotonic() + max_ms / 1000)
         case InterruptAfterMs(ms, max_ms):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -22,6 +23,14 @@ class WaitMs:
     """Let time go by."""
 
     ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """Wait until something has happened elsewhere. Gives up after ``max_ms``."""
+
+    happened: asyncio.Event
+    max_ms: int = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,7 @@ class StayOnLine:
 Step: TypeAlias = (
     Speak
     | WaitMs
+    | WaitFor
     | WaitUntilAssistantSilent
     | InterruptAfterMs
     | WaitForStream

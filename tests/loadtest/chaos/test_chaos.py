@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 from bridge.cli.chaos import spoken_lines
 from loadtest.chaos.lateness import Lateness
 from loadtest.chaos.plan import EVERY_FAULT, PROCESS, CallPlan, draw_call
-from loadtest.chaos.run import Report, Wanted, run
+from loadtest.chaos.run import TRIAGE_FILE, Report, Wanted, run
 from loadtest.chaos.system import Held, ServingProcesses
 from loadtest.chaos.verdict import faults_of_call, left_behind, waits
-from loadtest.twilio import CallEvent, CallResult, SimulatedTwilio
+from loadtest.twilio import CallEvent, CallResult, SimulatedTwilio, WaitFor
 from loadtest.twilio.outcomes import CallerHungUp, FlexTask, Outcome, StudioReturn
 from loadtest.twilio.stream_report import StreamReport
 
 SEED = 7
+ROLLED_WITHIN_S = 60
+"""By then the bridge would ask a silent caller whether anybody is there."""
 
 
 @pytest.fixture
@@ -42,24 +44,35 @@ async def test_no_call_is_lost_whatever_breaks(tmp_path: Path, environ: dict[str
 async def test_a_rolling_restart_under_a_hundred_calls_loses_none(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
-    """Each worker is replaced while a hundred callers are in conversation."""
-    rolled: list[int] = []
+    """Both workers are replaced while a hundred callers are in conversation: none of them says the
+    second sentence before."""
+    rolled = asyncio.Event()
+    before: list[int] = []
 
     async def roll(system: ServingProcesses, twilio: SimulatedTwilio) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(ROLLED_WITHIN_S):
             while twilio.live_calls < 100:  # noqa: ASYNC110 - other programs tell nobody
                 await asyncio.sleep(0.05)
-            before = system.worker_pids()
+            before.extend(system.worker_pids())
             system.tell(system.pid, signal.SIGHUP)
             while not list(system.logged("rolled")):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-        rolled.extend(before)
-        assert twilio.live_calls > 0, "it was over before the last caller left"
+        assert twilio.live_calls == wanted.calls
+        assert not set(before) & set(system.serving_pids())
+        rolled.set()
 
-    wanted = Wanted(SEED, calls=100, at_once=100, begun_each_ms=20, faults=False, think_ms=6000)
+    think = WaitFor(rolled, 1000 * ROLLED_WITHIN_S)
+    wanted = Wanted(SEED, calls=100, at_once=100, begun_each_ms=20, faults=False, think=think)
+    patient = tmp_path / "triage.toml"
+    limits = "decide_within_s = 20\nlongest_call_s = 30"
+    text = TRIAGE_FILE.read_text("utf-8")
+    assert limits in text
+    long = "decide_within_s = 300\nlongest_call_s = 300\nsilence_s = 60"
+    patient.write_text(text.replace(limits, long), "utf-8")
+    environ |= {"DRAIN_S": "300", "TRIAGE_FILE": str(patient)}
     said: list[str] = []
-    report = await run(wanted, tmp_path, environ | {"DRAIN_S": "60"}, said.append, roll)
-    assert (report.broken, report.left, len(rolled)) == ({}, [], 2)
+    report = await run(wanted, tmp_path, environ, said.append, roll)
+    assert (report.broken, report.left, len(before)) == ({}, [], 2)
     assert report.outcomes == Counter(StudioReturn=34, StudioTrigger=33, FlexTask=33)
 
 

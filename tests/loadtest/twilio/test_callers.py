@@ -20,6 +20,7 @@ from loadtest.twilio import (
     Speak,
     StayOnLine,
     Step,
+    WaitFor,
     WaitMs,
     WaitUntilAssistantSilent,
     noise_frames,
@@ -123,6 +124,30 @@ async def test_an_interrupting_caller_talks_over_the_assistant_until_it_is_clear
     before = result.recording.assistant[(clear.at_ms - 60) * 8 : (clear.at_ms - 2) * 8]
     assert set(after) == {0xFF}
     assert len(set(before)) > 10
+
+
+async def test_a_caller_waits_for_what_happens_elsewhere_and_not_for_ever(
+    twilio: SimulatedTwilio, media: MediaServer
+) -> None:
+    elsewhere = asyncio.Event()
+
+    async def assistant(socket: Socket) -> None:
+        await socket.until("start")
+        await socket.play(tone(100), "played")
+        await socket.until("mark")
+        elsewhere.set()
+        await socket.until("stop")
+
+    media.behaviour = assistant
+    never = WaitFor(asyncio.Event(), max_ms=50)
+    result = await twilio.place_call(script(WaitFor(elsewhere), Speak(clip(100)), never, HangUp()))
+    assert kinds(result, *TALK) == [
+        "assistant_started",
+        "assistant_stopped",
+        "caller_speech_started",
+        "caller_speech_ended",
+    ]
+    assert isinstance(result.outcome, CallerHungUp)
 
 
 async def test_a_caller_gives_up_waiting_for_an_assistant_that_says_nothing(
