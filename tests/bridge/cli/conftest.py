@@ -13,7 +13,7 @@ from typing import IO, TypeAlias
 import pytest
 
 ROOT = Path(__file__).parents[3]
-WAIT_S = 30
+WAIT_S = 100
 ACCOUNT = "AC" + "a" * 32
 TOKEN = "made-up-auth-token"
 PUBLIC = "https://voice.example.com"

@@ -70,7 +70,7 @@ WORKSPACE = "WS" + "4" * 32
 AUTH_TOKEN = "made-up-auth-token"
 PUBLIC = "https://voice.example.com"
 CALLER = "+14155550142"
-WAIT_S = 10.0
+WAIT_S = 30.0
 QUICKLY = WorkerPace(poll_s=0.05, first_retry_s=0.02, longest_retry_s=0.1)
 LINES = LineLibrary(
     {name: Line(name, text, tone(length_ms, hz)) for name, text, length_ms, hz in (

@@ -32,7 +32,7 @@ from bridge.web.server import HttpServer, bind
 from bridge.web.signatures import upgrade_gate
 from tests.bridge.legs.audio import tone
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 """No single thing that a test waits for takes longer on a loaded machine."""
 ACCOUNT = "AC" + "a" * 32
 FLOW = "FW" + "f" * 32

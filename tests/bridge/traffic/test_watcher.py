@@ -12,7 +12,7 @@ from bridge.rollouts import Change, Rollouts, RolloutState, changed
 from bridge.store.memory_rollouts import MemoryRollouts
 from bridge.traffic.watcher import RolloutWatcher
 
-WITHIN_S = 5.0
+WITHIN_S = 20.0
 
 
 class Shaky(MemoryRollouts):

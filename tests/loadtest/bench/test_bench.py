@@ -21,6 +21,11 @@ from loadtest.bench.turns import TurnPlan
 ANYWHERE = Seats(None, None)
 
 
+def carried(level: Level) -> bool:
+    """Every call, in whatever time: how fast this machine is at the moment is no test's business."""
+    return all(complaint.startswith("p99 too late") for complaint in level.complaints)
+
+
 def test_runs_of_the_systems_are_interleaved_and_turn_round() -> None:
     plan = BenchPlan(("a", "b"), runs=3)
     assert list(plan.order()) == ["a", "b", "b", "a", "a", "b"]
@@ -98,7 +103,7 @@ async def test_a_part_that_is_left_out_does_nothing(
 ) -> None:
     plan = BenchPlan((name,), runs=1, levels=(2,), search_steps=0, window_s=3)
     (run,) = await Bench(plan, rig, ANYWHERE, tmp_path, lambda _system, _level: None).run()
-    assert [level.complaints for level in run.levels] == [()]
+    assert [carried(level) for level in run.levels] == [True]
     (kept,) = await asyncio.to_thread(lambda: list(tmp_path.glob("calls-*.db")))
     with contextlib.closing(sqlite3.connect(kept)) as database:
         (noted,) = database.execute("SELECT count(*) FROM timeline").fetchone()
@@ -113,7 +118,7 @@ async def test_a_model_may_write_nothing_down(tmp_path: Path) -> None:
         (run,) = await Bench(plan, silent, ANYWHERE, tmp_path, lambda _system, _level: None).run()
     finally:
         await silent.close()
-    assert [level.complaints for level in run.levels] == [()]
+    assert [carried(level) for level in run.levels] == [True]
     (kept,) = await asyncio.to_thread(lambda: list(tmp_path.glob("calls-*.db")))
     with contextlib.closing(sqlite3.connect(kept)) as database:
         kinds = {kind for (kind,) in database.execute("SELECT DISTINCT kind FROM timeline")}
