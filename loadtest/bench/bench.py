@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import process_time_ns
 
 from loadtest.bench.figures import Level, Run
+from loadtest.bench.measure import CALLS_PER_SECOND, measure_level
 from loadtest.bench.rig import Rig
 from loadtest.bench.search import next_level
-from loadtest.bench.system import Reading, Seats, System
+from loadtest.bench.system import Seats, System
 
 BRIDGE_SETTINGS: Mapping[str, str] = {
     "OPENAI_API_KEY": "x",
@@ -27,8 +27,6 @@ BRIDGE_SETTINGS: Mapping[str, str] = {
 _SPARE_SHARE = 0.9
 """Of a core. A level that failed below is measured once more: 60 ms that the machine stood still
 are 1 % of six seconds."""
-_SETTLE_S = 3.0
-"""Callers who have just come are greeted all at once; after so long they talk as they will."""
 _UNDER_WAY_S = 3.0
 """By then the first of the calls that are decided have ended."""
 
@@ -45,8 +43,7 @@ class BenchPlan:
     """Levels tried beyond those, to find the most calls."""
     window_s: float = 6.0
     limit: int = 2_000
-    calls_per_second: float = 50.0
-    """At 200 a second, coming costs more of the core than talking, and admission refuses some."""
+    calls_per_second: float = CALLS_PER_SECOND
     decisions_per_second: float = 0.0
     """Measure each of ``levels`` once more while so many further calls a second are decided."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -56,14 +53,6 @@ class BenchPlan:
         """Systems in turn, backwards every second run: a machine's drift cancels out."""
         for run in range(self.runs):
             yield from self.systems if run % 2 == 0 else reversed(self.systems)
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """What both processes have used at one edge of a window."""
-
-    system: Reading
-    rig_cpu_ns: int
 
 
 class Bench:
@@ -145,17 +134,4 @@ class Bench:
 
     async def _measure(self, system: System, calls: int) -> Level:
         plan = self._plan
-        await self._rig.set_calls(calls, system.media_url, plan.calls_per_second)
-        measured = await self._rig.measure(
-            plan.window_s, lambda: Edge(system.read(), process_time_ns()), _SETTLE_S
-        )
-        before, after, seen = measured.before, measured.after, measured.level
-        cpu_ns = after.system.cpu_ns - before.system.cpu_ns
-        window_ns = seen.window_s * 1e9
-        return Level(
-            seen=seen,
-            cpu_share=cpu_ns / window_ns,
-            rig_share=(after.rig_cpu_ns - before.rig_cpu_ns) / window_ns,
-            cpu_us_per_frame=cpu_ns / 1e3 / max(1, seen.frames),
-            rss_kib=after.system.rss_kib,
-        )
+        return await measure_level(self._rig, system, calls, plan.window_s, plan.calls_per_second)

@@ -14,11 +14,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import process_time_ns
 
-from loadtest.bench.bench import BRIDGE_SETTINGS, Edge
+from loadtest.bench.bench import BRIDGE_SETTINGS
 from loadtest.bench.figures import RIG_LATE_P99_LIMIT_MS, Level
 from loadtest.bench.gauges import Spread
+from loadtest.bench.measure import CALLS_PER_SECOND, measure_level
 from loadtest.bench.rig import Rig
 from loadtest.bench.search import Tried, next_level
 from loadtest.bench.system import BRIDGE, Reading, Seats, System
@@ -29,8 +29,6 @@ DEFAULT_GATES = ("uplink.p99=20ms", "downlink.p99=20ms", "lost_frames=0")
 LATENCIES = ("uplink", "downlink")
 COUNTS = ("lost_frames", "duplicate_frames", "reordered_frames")
 STATISTICS = ("p50", "p95", "p99", "max")
-CALLS_PER_SECOND = 200.0
-SETTLE_S = 1.0
 _CPUCLOCK_SCHED = 2
 """Linux: the clock of all CPU time of a process, as clock_getcpuclockid(3) makes its number."""
 
@@ -104,29 +102,15 @@ class LightTrials:
         self._bounds = bounds
 
     async def attempt(self, calls: int) -> Trial:
-        level = await self.measure(calls)
+        level = await measure_level(
+            self._rig, self._system, calls, self._bounds.window_s, CALLS_PER_SECOND
+        )
         return Trial(
             calls=calls,
             complaints=complaints(level, self._gates, calls),
             generator_late=(level.seen.late.p99_ms or 0.0) >= self._bounds.generator_late_ms,
             figures=_figures(level),
             cpu_share=level.cpu_share,
-        )
-
-    async def measure(self, calls: int) -> Level:
-        rig, system = self._rig, self._system
-        await rig.set_calls(calls, system.media_url, CALLS_PER_SECOND)
-        measured = await rig.measure(
-            self._bounds.window_s, lambda: Edge(system.read(), process_time_ns()), SETTLE_S
-        )
-        before, after, seen = measured.before, measured.after, measured.level
-        cpu_ns = after.system.cpu_ns - before.system.cpu_ns
-        return Level(
-            seen=seen,
-            cpu_share=cpu_ns / (seen.window_s * 1e9),
-            rig_share=(after.rig_cpu_ns - before.rig_cpu_ns) / (seen.window_s * 1e9),
-            cpu_us_per_frame=cpu_ns / 1e3 / max(1, seen.frames),
-            rss_kib=after.system.rss_kib,
         )
 
     async def hang_up(self) -> None:

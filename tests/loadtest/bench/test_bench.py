@@ -22,7 +22,7 @@ ANYWHERE = Seats(None, None)
 
 
 def carried(level: Level) -> bool:
-    """Every call, in whatever time: how fast this machine is at the moment is no test's business."""
+    """Every call, in whatever time: how fast this machine is today is no matter of a test."""
     return all(complaint.startswith("p99 too late") for complaint in level.complaints)
 
 
