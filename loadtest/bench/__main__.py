@@ -16,6 +16,7 @@ from loadtest.bench.certificate import make_certificate
 from loadtest.bench.figures import Level, Run
 from loadtest.bench.report import Conditions, level_line, table, write_json
 from loadtest.bench.rig import Rig
+from loadtest.bench.stillness import Absence, absence
 from loadtest.bench.system import (
     BRIDGE,
     CEILING,
@@ -34,6 +35,8 @@ _TLS_CALLS_PER_SECOND = 25.0
 """A TLS session costs milliseconds to make: callers do not all come in the same second."""
 _FILES_PER_CALL = 3
 _OTHER_FILES = 1_000
+_WATCHED_S = 3.0
+"""Before the runs and after them."""
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
@@ -125,6 +128,7 @@ async def _measure(plan: BenchPlan, talk: TurnPlan, tls: bool, folder: Path, out
     def say(system: str, level: Level) -> None:
         console.print(level_line(system, level))
 
+    absences = [_watched(console, seats)]
     rig = Rig(talk, certificate.server_context() if certificate else None)
     await rig.start()
     try:
@@ -132,8 +136,15 @@ async def _measure(plan: BenchPlan, talk: TurnPlan, tls: bool, folder: Path, out
     finally:
         await rig.close()
     _show(console, runs)
-    write_json(out, plan, conditions, runs)
+    absences.append(_watched(console, seats))
+    write_json(out, plan, conditions, runs, absences)
     console.print(f"wrote {out}")
+
+
+def _watched(console: Console, seats: Seats) -> Absence:
+    found = absence(seats, _WATCHED_S)
+    console.print(found.line())
+    return found
 
 
 def _within_file_limit(plan: BenchPlan, console: Console) -> BenchPlan:

@@ -22,6 +22,7 @@ from loadtest.bench.figures import (
     medians,
     ratio_of,
 )
+from loadtest.bench.stillness import Absence
 from loadtest.bench.system import BRIDGE, YARDSTICK, Seats
 
 _ROWS = (
@@ -130,13 +131,21 @@ def ratios(runs: Sequence[Run]) -> dict[str, float | None]:
     return {name: ratio_of(runs, BRIDGE, YARDSTICK, name) for name in _RATIOS}
 
 
-def write_json(path: Path, plan: BenchPlan, conditions: Conditions, runs: Sequence[Run]) -> None:
+def write_json(
+    path: Path,
+    plan: BenchPlan,
+    conditions: Conditions,
+    runs: Sequence[Run],
+    absences: Sequence[Absence],
+) -> None:
+    """``absences`` of the machine's cores, before the runs and after them."""
     by_system = {
         system: medians([run.figures() for run in runs if run.system == system])
         for system in _systems(runs)
     }
     document = {
         "conditions": asdict(conditions),
+        "machine_away": [asdict(absence) for absence in absences],
         "plan": {**asdict(plan), "environment": sorted(plan.environment)},
         "medians": by_system,
         "cpu_us_per_frame_at_equal_calls": {

@@ -11,6 +11,7 @@ from loadtest.bench.figures import Level, Run, cpu_at_equal_calls, medians, rati
 from loadtest.bench.gauges import RigLevel, Spread
 from loadtest.bench.report import Conditions, table, write_json
 from loadtest.bench.sequence import Faults
+from loadtest.bench.stillness import Absence
 from loadtest.bench.system import Seats
 
 FINE = Spread.of([1_000_000, 2_000_000, 3_000_000])
@@ -132,10 +133,15 @@ def test_everything_measured_is_in_the_json(tmp_path: Path) -> None:
     path = tmp_path / "out" / "bench.json"
     conditions = Conditions.here(Seats(0, 1), realtime_priority=True, tls=False)
     plan = BenchPlan(("bridge",), environment={"SSL_CERT_FILE": "somewhere"})
-    write_json(path, plan, conditions, [Run("bridge", 40_960, (LEVEL, BAD))])
+    away = [Absence(0.004, 8.5), Absence(0.05, 27.7)]
+    write_json(path, plan, conditions, [Run("bridge", 40_960, (LEVEL, BAD))], away)
     document = orjson.loads(path.read_bytes())
     assert document["medians"]["bridge"]["kib_per_call"] == 51.2
     assert document["plan"]["environment"] == ["SSL_CERT_FILE"]
+    assert document["machine_away"] == [
+        {"share": 0.004, "longest_ms": 8.5},
+        {"share": 0.05, "longest_ms": 27.7},
+    ]
     levels = document["runs"][0]["levels"]
     assert [level["passed"] for level in levels] == [True, False]
     assert levels[1]["seen"]["uplink_faults"] == {"lost": 3, "duplicated": 0, "reordered": 0}
