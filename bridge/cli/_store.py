@@ -14,6 +14,7 @@ import orjson
 
 from bridge.config import LogSettings
 from bridge.logs import Redactor, configure_logs, last_two
+from bridge.store.failures import UnstorableError
 from bridge.store.ledger import LedgerUnavailableError
 from bridge.store.settings import StoreSettings, read_store_settings
 from bridge.store.store import Store, open_store
@@ -28,7 +29,8 @@ def with_stores(
 ) -> T:
     """Run ``work`` on every database of the settings, or on that of one tenant alone.
 
-    Raises ConfigurationError, or ends the command if a database fails on the way.
+    In the order of ``databases``. Raises ConfigurationError, or ends the command if a database
+    fails on the way, or does not take what it is asked for.
     """
     settings = read_store_settings(os.environ)
     configure_logs(LogSettings("error", "console"), settings.secrets)
@@ -36,6 +38,11 @@ def with_stores(
         return asyncio.run(_opened(work, settings, tenant))
     except LedgerUnavailableError as error:
         raise click.ClickException(str(error)) from error
+    except (UnstorableError, UnicodeEncodeError) as error:
+        # Without the value: it may be a telephone number.
+        raise click.ClickException(
+            "the database takes no such value, expected text in UTF-8 and whole numbers below 2^63"
+        ) from error
 
 
 async def _opened(
@@ -45,19 +52,29 @@ async def _opened(
 ) -> T:
     stores: list[Store] = []
     try:
-        for url in _urls(settings, tenant):
-            stores.append(await open_store(url, settings.data_keys, clock=time.time))  # noqa: PERF401
+        for url in databases(settings, tenant):
+            # Keys that whoever looks happens to have are not the database's from now on.
+            store = await open_store(url, settings.data_keys, clock=time.time, adopt_keys=False)
+            stores.append(store)
         return await work(stores, settings)
     finally:
         for store in stores:
             await store.close()
 
 
-def _urls(settings: StoreSettings, tenant: str | None) -> list[str]:
+def databases(settings: StoreSettings, tenant: str | None = None) -> dict[str, str | None]:
+    """Addresses, of all databases or of one tenant's; each with a tenant whose own it is.
+
+    None for that of DATABASE_URL. Where several tenants share one, the first of them.
+    """
+    wanted = [(None, settings.url), *settings.tenant_urls.items()]
     if tenant is not None:
-        return [settings.url_of(tenant).get_secret_value()]
-    every = (settings.url, *settings.tenant_urls.values())
-    return list(dict.fromkeys(url.get_secret_value() for url in every))
+        one = settings.url_of(tenant)
+        wanted = [(name, url) for name, url in wanted if url == one]
+    named: dict[str, str | None] = {}
+    for name, url in wanted:
+        named.setdefault(url.get_secret_value(), name and name.lower().replace("_", "-"))
+    return named
 
 
 # --- options ----------------------------------------------------------------------------------

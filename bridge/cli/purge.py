@@ -7,7 +7,7 @@ import time
 import click
 
 from bridge.cli._store import with_stores
-from bridge.store.privacy import purge
+from bridge.store.privacy import Purged, purge
 from bridge.store.settings import StoreSettings
 from bridge.store.store import Store
 
@@ -19,8 +19,11 @@ def command() -> None:
     Serving processes do the same once a day.
     """
 
-    async def delete(stores: list[Store], settings: StoreSettings) -> int:
+    async def delete(stores: list[Store], settings: StoreSettings) -> list[Purged]:
         now = time.time()
-        return sum([await purge(store, settings.retention_days_of, now) for store in stores])
+        return [await purge(store, settings.retention_days_of, now) for store in stores]
 
-    click.echo(f"deleted: {with_stores(delete)}")
+    purged = with_stores(delete)
+    click.echo(f"deleted: {sum(one.deleted for one in purged)}")
+    for name in sorted({name for one in purged for name in one.unneeded_keys}):
+        click.echo(f"data key no longer needed: {name}")

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
+import structlog
 from sqlalchemy import Connection, select, update
 
 from bridge.store.dialect import insert_new
 from bridge.store.ledger import LedgerUnavailableError
 from bridge.store.tables import facts
+
+log = structlog.get_logger("bridge.store")
 
 
 def claim(connection: Connection, chore: str, now: float, every_s: float) -> bool:
@@ -29,10 +32,16 @@ def claim(connection: Connection, chore: str, now: float, every_s: float) -> boo
 async def again_and_again(
     work: Callable[[], Awaitable[object]], look_every_s: float, stop: asyncio.Event
 ) -> None:
-    """Until ``stop``. A database in trouble is asked again at the next look."""
+    """Until ``stop``. A database in trouble is asked again at the next look, and so is a chore
+    that fails: calls in progress are not to end with it."""
     while not stop.is_set():
-        with contextlib.suppress(LedgerUnavailableError):
+        try:
             await work()
+        except LedgerUnavailableError:
+            pass  # the log knows it from the database
+        except Exception as error:
+            what = getattr(work, "__qualname__", "")
+            log.error("chore_failed", chore=what, error=type(error).__name__)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(look_every_s):
                 await stop.wait()

@@ -46,8 +46,16 @@ class Forgotten:
     """Left alone, since they are still going on: forget again when they are over."""
 
 
-async def purge(store: Store, retention_days_of: Callable[[str], int], now: float) -> int:
-    """Delete the calls that are past their tenant's retention. How many."""
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """Calls deleted, and fingerprints of the keys that nothing is left of."""
+
+    deleted: int
+    unneeded_keys: tuple[str, ...]
+
+
+async def purge(store: Store, retention_days_of: Callable[[str], int], now: float) -> Purged:
+    """Delete the calls that are past their tenant's retention."""
     database = store.database
     tenants = await database.read(
         lambda c: list(c.scalars(select(calls.c.tenant).distinct())), within_s=READ_WITHIN_S
@@ -60,11 +68,11 @@ async def purge(store: Store, retention_days_of: Callable[[str], int], now: floa
         lambda c: c.execute(delete(tokens).where(tokens.c.expires_at < now - TOKENS_KEPT_S)),
         within_s=READ_WITHIN_S,
     )
-    await database.write(
+    unneeded = await database.write(
         lambda c: _drop_unneeded_keys(c, store.cipher, now), within_s=READ_WITHIN_S
     )
     await database.checkpoint()
-    return deleted
+    return Purged(deleted, unneeded)
 
 
 async def forget(store: Store, number: str, now: float) -> Forgotten:
@@ -97,9 +105,11 @@ class DailyPurge:
         due = await self._store.database.write(lambda c: claim(c, PURGED_AT, now, DAY_S))
         if not due:
             return None
-        deleted = await purge(self._store, self._retention_days_of, now)
-        log.info("calls_purged", count=deleted)
-        return deleted
+        purged = await purge(self._store, self._retention_days_of, now)
+        for name in purged.unneeded_keys:
+            log.info("data_key_no_longer_needed", fingerprint=name)
+        log.info("calls_purged", count=purged.deleted)
+        return purged.deleted
 
 
 async def _delete_calls(store: Store, which: ColumnElement[bool]) -> int:
@@ -127,21 +137,27 @@ _ENCRYPTED_COLUMNS = (
 )
 
 
-def _drop_unneeded_keys(connection: Connection, cipher: DataCipher, now: float) -> None:
+def _drop_unneeded_keys(connection: Connection, cipher: DataCipher, now: float) -> tuple[str, ...]:
     """Keys that nothing is left of: they may go from DATA_KEYS.
 
     Not on the day of a rotation, when other processes may still write with the old one.
     """
     known = {row.fingerprint: row.first_used_at for row in connection.execute(select(data_keys))}
-    if cipher.writes_with is not None and known[cipher.writes_with] > now - DAY_S:
-        return
-    for name in known.keys() - {cipher.writes_with}:
-        begins = f"{ENCRYPTED}{name}:"
-        if not any(_holds(connection, column, begins) for column in _ENCRYPTED_COLUMNS):
-            connection.execute(delete(data_keys).where(data_keys.c.fingerprint == name))
-            log.info("data_key_no_longer_needed", fingerprint=name)
+    if cipher.writes_with is not None:
+        # Not there: a process with other keys, to which ours was one of the unneeded, dropped it.
+        writing_since = known.get(cipher.writes_with)
+        if writing_since is None or writing_since > now - DAY_S:
+            return ()
+    others = sorted(known.keys() - {cipher.writes_with})
+    unneeded = tuple(name for name in others if not _left_of(connection, f"{ENCRYPTED}{name}:"))
+    connection.execute(delete(data_keys).where(data_keys.c.fingerprint.in_(unneeded)))
+    return unneeded
 
 
-def _holds(connection: Connection, column: ColumnElement[str], prefix: str) -> bool:
-    query = select(column).where(column.startswith(prefix, autoescape=True)).limit(1)
-    return connection.scalar(query) is not None
+def _left_of(connection: Connection, prefix: str) -> bool:
+    """Whether anything stored begins so."""
+    queries = (
+        select(column).where(column.startswith(prefix, autoescape=True)).limit(1)
+        for column in _ENCRYPTED_COLUMNS
+    )
+    return any(connection.scalar(query) is not None for query in queries)

@@ -69,11 +69,10 @@ class Reconciler:
             select(calls.c.call_sid)
             .where(
                 calls.c.ended_at.is_(None),
-                calls.c.side == "ai",
                 calls.c.started_at > now - NOT_OLDER_THAN_S,
                 calls.c.started_at <= now - ASKED_AFTER_S,
             )
-            .order_by(calls.c.started_at)
+            .order_by(calls.c.side, calls.c.started_at)  # "ai" comes before "today"
             .limit(AT_ONCE)
         )
         return connection.scalars(query).all()

@@ -42,11 +42,17 @@ class Store:
 
 
 async def open_store(
-    url: str, keys: Sequence[SecretStr] = (), *, clock: Callable[[], float]
+    url: str,
+    keys: Sequence[SecretStr] = (),
+    *,
+    clock: Callable[[], float],
+    adopt_keys: bool = True,
 ) -> Store:
     """Reach the database at ``url``, bring its tables up to date and check that ``keys`` read it.
 
-    ``clock`` gives Unix seconds. Raises ConfigurationError, which names what is wrong.
+    ``clock`` gives Unix seconds. ``adopt_keys``: from now on the database holds what the first key
+    writes, and is not opened without it; for those who write. Raises ConfigurationError, which
+    names what is wrong.
     """
     try:
         address = database_url(url)
@@ -57,7 +63,7 @@ async def open_store(
     try:
         if database.is_sqlite:
             _make_file(Path(address.database or ""))
-        number_key = await _prepared(database, cipher, clock)
+        number_key = await _prepared(database, cipher, clock, adopt_keys)
     except LedgerUnavailableError as error:
         await database.close()
         fault = f"DATABASE_URL {shown(address)} cannot be used: {_explained(error)}"
@@ -68,7 +74,9 @@ async def open_store(
     return Store(database, cipher, NumberHash(number_key))
 
 
-async def _prepared(database: Database, cipher: DataCipher, clock: Callable[[], float]) -> bytes:
+async def _prepared(
+    database: Database, cipher: DataCipher, clock: Callable[[], float], adopt_keys: bool
+) -> bytes:
     """Gives the key of number look-ups.
 
     Tried again while the database is locked: another process may be migrating it, and SQLite does
@@ -78,7 +86,8 @@ async def _prepared(database: Database, cipher: DataCipher, clock: Callable[[], 
     while True:
         try:
             return await database.write(
-                lambda connection: _prepare(connection, cipher, clock()), within_s=OPENED_WITHIN_S
+                lambda connection: _prepare(connection, cipher, clock(), adopt_keys),
+                within_s=OPENED_WITHIN_S,
             )
         except LedgerUnavailableError as error:
             if error.reason != "locked" or tries == OPENING_TRIES:
@@ -105,13 +114,16 @@ def _explained(error: LedgerUnavailableError) -> str:
     return f"{error.reason}: {detail[0][:200]}" if detail and detail[0] else error.reason
 
 
-def _prepare(connection: Connection, cipher: DataCipher, now: float) -> bytes:
+def _prepare(connection: Connection, cipher: DataCipher, now: float, adopt_keys: bool) -> bytes:
     migrate(connection)
-    _check_keys(connection, cipher, now)
-    return _number_key(connection, cipher)
+    known = _check_keys(connection, cipher)
+    if adopt_keys:
+        _adopt_key(connection, cipher, now, known)
+    return _number_key(connection, cipher, adopt_keys)
 
 
-def _check_keys(connection: Connection, cipher: DataCipher, now: float) -> None:
+def _check_keys(connection: Connection, cipher: DataCipher) -> set[str]:
+    """Fingerprints of the keys that write or wrote. Raises where one of them is not held."""
     known = connection.execute(select(data_keys)).all()
     lost = []
     for row in known:
@@ -122,23 +134,28 @@ def _check_keys(connection: Connection, cipher: DataCipher, now: float) -> None:
     if lost:
         faults = [f"DATA_KEYS lacks the key {name}, which encrypted stored data" for name in lost]
         raise ConfigurationError(faults)
+    return {row.fingerprint for row in known}
+
+
+def _adopt_key(connection: Connection, cipher: DataCipher, now: float, known: set[str]) -> None:
     writing = cipher.writes_with
-    if writing is not None and writing not in {row.fingerprint for row in known}:
+    if writing is not None and writing not in known:
         proof = cipher.encrypt(_PROOF)
         connection.execute(
             insert(data_keys).values(fingerprint=writing, first_used_at=now, proof=proof)
         )
 
 
-def _number_key(connection: Connection, cipher: DataCipher) -> bytes:
+def _number_key(connection: Connection, cipher: DataCipher, adopt_keys: bool) -> bytes:
     """Stays the same for the database's life; only its encryption follows the rotation of keys."""
+    writing = cipher if adopt_keys else DataCipher(())
     stored = connection.scalar(select(facts.c.value).where(facts.c.name == NUMBER_KEY))
     if stored is None:
         key = secrets.token_hex(32)
-        connection.execute(insert(facts).values(name=NUMBER_KEY, value=cipher.encrypt(key)))
+        connection.execute(insert(facts).values(name=NUMBER_KEY, value=writing.encrypt(key)))
         return bytes.fromhex(key)
     key = cipher.decrypt(stored)
-    if not cipher.is_current(stored):
+    if adopt_keys and not cipher.is_current(stored):
         renewed = cipher.encrypt(key)
         connection.execute(update(facts).where(facts.c.name == NUMBER_KEY).values(value=renewed))
     return bytes.fromhex(key)

@@ -9,12 +9,22 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import Connection, func, select
+from structlog.testing import capture_logs
 
 from bridge.call.effects import Note
 from bridge.call.usage import UsageMeter
+from bridge.store.chores import again_and_again
+from bridge.store.cipher import fingerprint
 from bridge.store.ledger import CallEnd, HandoverReport, SideEffect
 from bridge.store.prices import read_prices
-from bridge.store.privacy import LONGEST_CALL_S, DailyPurge, Forgotten, forget, purge
+from bridge.store.privacy import (
+    LONGEST_CALL_S,
+    DailyPurge,
+    Forgotten,
+    Purged,
+    forget,
+    purge,
+)
 from bridge.store.recorder import CallRecorder, CallSummary
 from bridge.store.sql_ledger import SqlLedger
 from bridge.store.store import Store, open_store
@@ -60,9 +70,9 @@ async def test_past_its_retention_a_call_goes_from_every_table(
 ) -> None:
     await full_call(store, clock, samples, 1)
     assert set((await counts(store)).values()) == {1}
-    assert await purge(store, lambda _: 30, START + 30 * DAY_S) == 0
+    assert (await purge(store, lambda _: 30, START + 30 * DAY_S)).deleted == 0
     assert set((await counts(store)).values()) == {1}
-    assert await purge(store, lambda _: 30, START + 30 * DAY_S + 1) == 1
+    assert (await purge(store, lambda _: 30, START + 30 * DAY_S + 1)).deleted == 1
     assert set((await counts(store)).values()) == {0}
 
 
@@ -72,7 +82,7 @@ async def test_each_tenant_has_its_own_retention(
     for number, tenant in enumerate(["salon", "clinic", "clinic"], 1):
         await full_call(store, clock, samples, number, tenant=tenant)
     days = {"salon": 30, "clinic": 7}
-    assert await purge(store, days.__getitem__, START + 8 * DAY_S) == 2
+    assert (await purge(store, days.__getitem__, START + 8 * DAY_S)).deleted == 2
     assert (await counts(store))["calls"] == 1
 
 
@@ -83,7 +93,7 @@ async def test_more_calls_than_one_transaction_takes_are_all_deleted(
     for number in range(450):
         recorder.passed_on(samples.opening(number), "at_capacity")
     await recorder.flush()
-    assert await purge(store, lambda _: 1, START + 2 * DAY_S) == 450
+    assert (await purge(store, lambda _: 1, START + 2 * DAY_S)).deleted == 450
 
 
 async def test_a_caller_is_forgotten_and_the_others_stay(
@@ -154,7 +164,42 @@ async def test_an_old_key_is_needed_as_long_as_something_is_left_that_it_wrote(
     await store.close()
     store = await open_store(url, [new, old], clock=clock)
     clock.now += 2 * DAY_S
-    await purge(store, lambda _: 30 if kept else 1, clock.now)
+    purged = await purge(store, lambda _: 30 if kept else 1, clock.now)
     known = await store.database.read(lambda c: c.scalars(select(data_keys.c.fingerprint)).all())
     await store.close()
     assert len(known) == (2 if kept else 1)
+    assert purged.unneeded_keys == (() if kept else (fingerprint(old),))
+
+
+async def test_a_process_whose_own_key_another_one_dropped_goes_on_purging(
+    fresh_url: FreshUrl, clock: ManualClock
+) -> None:
+    ours, theirs = (SecretStr(Fernet.generate_key().decode()) for _ in range(2))
+    url = await fresh_url()
+    serving = await open_store(url, [ours], clock=clock)
+    rotated = await open_store(url, [theirs, ours], clock=clock)
+    clock.now += 2 * DAY_S
+    assert (await purge(rotated, lambda _: 30, clock.now)).unneeded_keys == (fingerprint(ours),)
+    assert await purge(serving, lambda _: 30, clock.now) == Purged(0, ())
+    await rotated.close()
+    await serving.close()
+
+
+async def test_a_chore_that_fails_is_tried_again_and_ends_nothing() -> None:
+    stop = asyncio.Event()
+    tries = 0
+
+    async def chore() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            stop.set()
+        raise KeyError("a secret")
+
+    with capture_logs() as logs:
+        await again_and_again(chore, 0.01, stop)
+    assert tries == 2
+    assert [(entry["event"], entry["error"]) for entry in logs] == [
+        ("chore_failed", "KeyError")
+    ] * 2
+    assert "a secret" not in str(logs)

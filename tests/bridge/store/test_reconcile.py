@@ -7,8 +7,10 @@ import asyncio
 import pytest
 
 from bridge.store.ledger import CallEnd
+from bridge.store.prices import read_prices
 from bridge.store.reading import read_call
 from bridge.store.reconcile import ASKED_AFTER_S, EVERY_S, NOT_OLDER_THAN_S, Reconciler
+from bridge.store.recorder import CallRecorder
 from bridge.store.sql_ledger import SqlLedger
 from bridge.store.store import Store
 from tests.bridge.store.conftest import ManualClock, Samples
@@ -104,3 +106,20 @@ async def test_a_process_asks_until_it_is_told_to_stop(
         stop.set()
         await running
     assert twilio.asked == [samples.call_sid()]
+
+
+async def test_calls_that_the_ai_did_not_take_have_an_end_too_and_are_asked_about_last(
+    reconciler: Reconciler,
+    ledger: SqlLedger,
+    store: Store,
+    clock: ManualClock,
+    twilio: Twilio,
+    samples: Samples,
+) -> None:
+    recorder = CallRecorder(store, read_prices(), clock=clock)
+    recorder.passed_on(samples.opening(1, started_at=clock.now - ASKED_AFTER_S - 1), "share")
+    await recorder.flush()
+    await ledger.open_call(samples.opening(2, started_at=clock.now - ASKED_AFTER_S))
+    twilio.ends[samples.call_sid(1)] = CallEnd(samples.call_sid(1), "completed", clock.now, 60)
+    assert await reconciler.round_if_due() == 1
+    assert twilio.asked == [samples.call_sid(2), samples.call_sid(1)]

@@ -179,3 +179,31 @@ async def test_numbers_are_found_across_rotations(fresh_url: FreshUrl) -> None:
         hashes.add(store.number_hash("+15550100001"))
         await store.close()
     assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    ("serving", "looking"), [((), (NEW,)), ((OLD,), (NEW, OLD))], ids=["none yet", "a newer one"]
+)
+async def test_whoever_only_looks_does_not_bind_a_database_to_keys_of_their_own(
+    serving: tuple[SecretStr, ...],
+    looking: tuple[SecretStr, ...],
+    fresh_url: FreshUrl,
+) -> None:
+    url = await fresh_url()
+    first = await opened(url, *serving)
+    looked = await open_store(url, looking, clock=lambda: START, adopt_keys=False)
+    again = await opened(url, *serving)
+    numbers = {store.number_hash("+15550100001") for store in (first, looked, again)}
+    for store in (first, looked, again):
+        await store.close()
+    assert len(numbers) == 1
+
+
+async def test_a_database_made_by_one_who_only_looks_is_encrypted_by_those_who_write(
+    fresh_url: FreshUrl,
+) -> None:
+    url = await fresh_url()
+    await (await open_store(url, (NEW,), clock=lambda: START, adopt_keys=False)).close()
+    await (await opened(url, OLD)).close()
+    with pytest.raises(ConfigurationError, match="DATA_KEYS lacks the key"):
+        await opened(url, NEW)
