@@ -38,6 +38,13 @@ class StoreSettings:
     def url_of(self, tenant: str) -> SecretStr:
         return self.tenant_urls.get(environment_name(tenant), self.url)
 
+    def variable_of(self, url: str) -> str:
+        """The first variable with this address: what the operator looks for when it is no good."""
+        for tenant, theirs in self.tenant_urls.items():
+            if theirs.get_secret_value() == url != self.url.get_secret_value():
+                return f"{DATABASE_URL}_{tenant}"
+        return DATABASE_URL
+
     def retention_days_of(self, tenant: str) -> int:
         return self.tenant_retention_days.get(environment_name(tenant), self.retention_days)
 

@@ -19,6 +19,7 @@ from bridge.store.cipher import DataCipher, NumberHash, UnreadableDataError
 from bridge.store.database import Database
 from bridge.store.ledger import LedgerUnavailableError
 from bridge.store.migrate import migrate
+from bridge.store.settings import DATABASE_URL
 from bridge.store.tables import data_keys, facts
 
 OPENED_WITHIN_S = 30.0
@@ -47,17 +48,18 @@ async def open_store(
     *,
     clock: Callable[[], float],
     adopt_keys: bool = True,
+    variable: str = DATABASE_URL,
 ) -> Store:
     """Reach the database at ``url``, bring its tables up to date and check that ``keys`` read it.
 
     ``clock`` gives Unix seconds. ``adopt_keys``: from now on the database holds what the first key
     writes, and is not opened without it; for those who write. Raises ConfigurationError, which
-    names what is wrong.
+    names what is wrong, and ``variable``, where ``url`` is from.
     """
     try:
         address = database_url(url)
     except ValueError as expected:
-        raise ConfigurationError([f"DATABASE_URL is not an address: expected {expected}"]) from None
+        raise ConfigurationError([f"{variable} is not an address: expected {expected}"]) from None
     cipher = DataCipher(keys)
     database = Database(address)
     try:
@@ -66,8 +68,12 @@ async def open_store(
         number_key = await _prepared(database, cipher, clock, adopt_keys)
     except LedgerUnavailableError as error:
         await database.close()
-        fault = f"DATABASE_URL {shown(address)} cannot be used: {_explained(error)}"
+        fault = f"{variable} {shown(address)} cannot be used: {_explained(error)}"
         raise ConfigurationError([fault]) from error
+    except ConfigurationError as error:
+        await database.close()
+        faults = [f"{variable} {shown(address)}: {fault}" for fault in error.faults]
+        raise ConfigurationError(faults) from error
     except BaseException:
         await database.close()
         raise
@@ -101,7 +107,7 @@ def _make_file(file: Path) -> None:
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        fault = f"DATABASE_URL: the folder {file.parent} cannot be made: {error.strerror}"
+        fault = f"the folder {file.parent} cannot be made: {error.strerror}"
         raise ConfigurationError([fault]) from None
     with contextlib.suppress(OSError):  # SQLite says better what is wrong
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))

@@ -58,7 +58,8 @@ async def open_stores(
     faults: list[str] = []
     for url in dict.fromkeys((default, *urls.values())):
         try:
-            opened[url] = await open_store(url, settings.data_keys, clock=clock)
+            variable = settings.variable_of(url)
+            opened[url] = await open_store(url, settings.data_keys, clock=clock, variable=variable)
         except ConfigurationError as error:
             faults += error.faults
     if faults:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from bridge.call.effects import Note
@@ -18,6 +20,7 @@ from bridge.store.outbox import Delivery
 from bridge.store.prices import read_prices
 from bridge.store.reading import read_call
 from bridge.store.settings import StoreSettings
+from bridge.store.store import open_store
 from bridge.store.stores import Stores, TenantLedgers, open_stores
 from tests.bridge.store.conftest import ManualClock, Samples
 
@@ -106,8 +109,21 @@ async def test_all_databases_that_cannot_be_used_are_named_at_once(
         await open_stores(settings, TENANTS, clock)
     assert [fault.split(" cannot")[0] for fault in refused.value.faults] == [
         "DATABASE_URL postgresql://u@127.0.0.1:1/all",
-        "DATABASE_URL postgresql://u@127.0.0.1:1/salon",
+        "DATABASE_URL_SALON postgresql://u@127.0.0.1:1/salon",
     ]
+
+
+async def test_a_database_that_needs_another_key_is_named(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = settings_in(tmp_path)
+    (clinic,) = settings.tenant_urls.values()
+    key, other = (SecretStr(Fernet.generate_key().decode()) for _ in range(2))
+    await (await open_store(clinic.get_secret_value(), [key], clock=clock)).close()
+    with pytest.raises(ConfigurationError) as refused:
+        await open_stores(replace(settings, data_keys=(other,)), TENANTS, clock)
+    [fault] = refused.value.faults
+    assert fault.startswith(f"DATABASE_URL_CLINIC {clinic.get_secret_value()}: DATA_KEYS lacks")
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["two databases", "one database"])
