@@ -12,8 +12,9 @@ from typing import TypeVar
 import click
 import orjson
 
+from bridge.cli._numbers import without_numbers
 from bridge.config import LogSettings
-from bridge.logs import Redactor, configure_logs, last_two
+from bridge.logs import configure_logs, last_two
 from bridge.store.failures import UnstorableError
 from bridge.store.ledger import LedgerUnavailableError
 from bridge.store.settings import StoreSettings, read_store_settings
@@ -97,8 +98,8 @@ def masked(number: str, reveal: bool) -> str:
 
 
 def masked_words(text: str, reveal: bool) -> str:
-    """What was said, numbers in it masked as everywhere."""
-    return one_line(text if reveal else Redactor().text(text))
+    """What was said, without the numbers in it."""
+    return one_line(text if reveal else without_numbers(text))
 
 
 def one_line(text: str) -> str:

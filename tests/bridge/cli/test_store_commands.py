@@ -61,7 +61,7 @@ async def fill(url: str, started: float, tenant: str = "acme", number: int = 1) 
         (0.25, Note("greeting", {"cached": True}, "Hello, how can I help?")),
         (2.0, Note("caller_speaks", {"item": "i1"})),
         (4.0, Note("turn", {"turn": 1, "first_model_audio_ms": 650, "first_audio_out_ms": 912})),
-        (4.5, Note("caller_said", {"item": "i1"}, f"My invoice is wrong, call {CALLER}\x1b[2J")),
+        (4.5, Note("caller_said", {"item": "i1"}, f"My bill is wrong, call {CALLER} now\x1b[2J")),
         (5.0, Note("barge_in", {"heard_ms": 400, "sent_ms": 900})),
     ):
         record.note(at, note)
@@ -114,7 +114,7 @@ def test_a_call_is_shown_as_it_went(run: Run, url: str) -> None:
         "  from …07 to +15550100002, acme, by number",
         "  started 2026-11-21 09:00:00 UTC, completed after 63 s",
         "      0.25 s  assistant     Hello, how can I help?",
-        "      2.00 s  caller        My invoice is wrong, call …07 [2J",
+        "      2.00 s  caller        My bill is wrong, call … now [2J",
         "      4.00 s  turn 1        first model audio 650 ms, first audio out 912 ms",
         "      5.00 s  barge_in      heard_ms 400, sent_ms 900",
         "decision 0: flex for billing (route_requested, confidence 0.91), 2026-11-21 09:00:30 UTC",
