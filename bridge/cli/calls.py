@@ -24,9 +24,11 @@ from bridge.cli._store import (
     tenant_option,
     with_stores,
 )
-from bridge.store.reading import MAX_LISTED, CallFilter, CallLine, list_calls, read_call
+from bridge.store.cipher import normalised
+from bridge.store.reading import MAX_LISTED, TODAY, CallFilter, CallLine, list_calls, read_call
 from bridge.store.settings import StoreSettings
 from bridge.store.store import Store
+from dispatch.context import is_e164
 
 DAY_S = 86_400
 HEAD = (
@@ -46,12 +48,29 @@ HEAD = (
 )
 
 
+def _caller(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """A number as it is stored. Other addresses, which have a scheme, stay."""
+    if value is None or ":" in value:
+        return value
+    number = normalised(value)
+    if not is_e164(number):
+        raise click.BadParameter("expected a number in full, as in +15550100001")
+    return number
+
+
 @click.group("calls", invoke_without_command=True)
 @tenant_option
-@click.option("--intent", help="Only calls with this intent.")
-@click.option("--outcome", help="Only calls that went this way: flex, studio_return, dial, ...")
+@click.option("--intent", help="Only calls with this intent, or undecided.")
+@click.option(
+    "--outcome",
+    help="Only calls that went this way: flex, studio_return, dial, ..., today, undecided.",
+)
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Only this day, in UTC.")
-@click.option("--caller", help="Only calls from this telephone number.")
+@click.option(
+    "--caller",
+    callback=_caller,
+    help="Only calls from this telephone number, as in +15550100001, or SIP or client address.",
+)
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, MAX_LISTED))
 @json_option
 @reveal_option
@@ -120,12 +139,12 @@ def _row(line: CallLine, reveal: bool) -> tuple[str, ...]:
         line.entry,
         line.intent or "-",
         "-" if line.confidence is None else f"{line.confidence:.2f}",
-        line.route or ("-" if line.side == "ai" else "today"),
+        line.route or ("-" if line.side == "ai" else TODAY),
         one_line(line.reason or line.side_reason or "-"),
         line.end_status or "-",
         "-" if line.duration_s is None else str(line.duration_s),
         str(line.turns),
-        dollars(line.cost_usd) if line.ended_at or line.cost_usd else "-",
+        dollars(line.cost_usd) if line.conversations else "-",
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, Table, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Table, func, or_, select
 
 from bridge.store.cipher import DataCipher
 from bridge.store.store import Store
@@ -26,11 +26,18 @@ from bridge.store.tables import (
 READ_WITHIN_S = 30.0
 """An operator waits, unlike a caller."""
 MAX_LISTED = 10_000
+TODAY = "today"
+"""The outcome of calls that the AI did not take; also the ``side`` they are stored with."""
+UNDECIDED = "undecided"
+"""The intent of calls that the AI took and that have none, and the outcome of those without."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """Which calls. None: any. ``outcome`` is a route's kind, times are Unix seconds."""
+    """Which calls. None: any. Times are Unix seconds.
+
+    ``outcome`` is a route's kind, TODAY or UNDECIDED, ``intent`` an intent or UNDECIDED.
+    """
 
     tenant: str | None = None
     intent: str | None = None
@@ -63,7 +70,9 @@ class CallLine:
     duration_s: int | None
     turns: int = 0
     cost_usd: float | None = None
-    """None: unknown, or no conversation was closed."""
+    """None: unknown."""
+    conversations: int = 0
+    """That are over, whose use the cost is of."""
 
 
 async def list_calls(store: Store, wanted: CallFilter) -> list[CallLine]:
@@ -104,19 +113,28 @@ async def read_call(store: Store, call_sid: str) -> dict[str, Any] | None:
 
 def _filtered(store: Store, wanted: CallFilter) -> Select[Any]:
     query = select(calls).order_by(calls.c.started_at.desc(), calls.c.call_sid)
-    for column, value in (
-        (calls.c.tenant, wanted.tenant),
-        (calls.c.intent, wanted.intent),
-        (calls.c.route, wanted.outcome),
-        (calls.c.caller_hash, wanted.caller and store.number_hash(wanted.caller)),
-    ):
-        if value is not None:
-            query = query.where(column == value)
+    if wanted.tenant is not None:
+        query = query.where(calls.c.tenant == wanted.tenant)
+    if wanted.intent is not None:
+        query = query.where(_decided(calls.c.intent, wanted.intent))
+    if wanted.outcome == TODAY:
+        query = query.where(calls.c.side == TODAY)
+    elif wanted.outcome is not None:
+        query = query.where(_decided(calls.c.route, wanted.outcome))
+    if wanted.caller is not None:
+        query = query.where(calls.c.caller_hash == store.number_hash(wanted.caller))
     if wanted.started_from is not None:
         query = query.where(calls.c.started_at >= wanted.started_from)
     if wanted.started_before is not None:
         query = query.where(calls.c.started_at < wanted.started_before)
     return query.limit(min(wanted.limit, MAX_LISTED))
+
+
+def _decided(column: Column[Any], value: str) -> ColumnElement[bool]:
+    """As the statistics count: UNDECIDED is what has no value, and what is called so."""
+    if value != UNDECIDED:
+        return column == value
+    return or_(column == value, column.is_(None)) & (calls.c.side == "ai")
 
 
 def _turn_counts(connection: Connection, sids: Sequence[str]) -> dict[str, int]:
@@ -128,8 +146,8 @@ def _turn_counts(connection: Connection, sids: Sequence[str]) -> dict[str, int]:
     return {row.call_sid: row.n for row in connection.execute(query)}
 
 
-def _costs(connection: Connection, sids: Sequence[str]) -> dict[str, float | None]:
-    """Unknown as soon as one hop's is."""
+def _costs(connection: Connection, sids: Sequence[str]) -> dict[str, tuple[float | None, int]]:
+    """By call: unknown as soon as one hop's is; of how many hops."""
     query = (
         select(
             usage.c.call_sid,
@@ -141,7 +159,7 @@ def _costs(connection: Connection, sids: Sequence[str]) -> dict[str, float | Non
         .group_by(usage.c.call_sid)
     )
     return {
-        sid: total if hops_known == hops_priced else None
+        sid: (total if hops_known == hops_priced else None, hops_known)
         for sid, total, hops_known, hops_priced in connection.execute(query)
     }
 
@@ -150,17 +168,19 @@ def _line(
     row: Row[Any],
     cipher: DataCipher,
     answered: Mapping[str, int],
-    costs: Mapping[str, float | None],
+    costs: Mapping[str, tuple[float | None, int]],
 ) -> CallLine:
     same = {
         name: getattr(row, name)
         for name in CallLine.__dataclass_fields__
-        if name not in ("caller", "turns", "cost_usd")
+        if name not in ("caller", "turns", "cost_usd", "conversations")
     }
+    cost_usd, conversations = costs.get(row.call_sid, (None, 0))
     return CallLine(
         caller=cipher.decrypt(row.caller),
         turns=answered.get(row.call_sid, 0),
-        cost_usd=costs.get(row.call_sid),
+        cost_usd=cost_usd,
+        conversations=conversations,
         **same,
     )
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, case, func, select
+from sqlalchemy import Column, Connection, Select, case, exists, func, select
 
-from bridge.store.reading import READ_WITHIN_S
+from bridge.store.reading import READ_WITHIN_S, UNDECIDED
 from bridge.store.store import Store
-from bridge.store.tables import calls, turns, usage
+from bridge.store.tables import calls, hops, timeline, turns, usage
 
 DAY_S = 86_400
-UNDECIDED = "undecided"
 
 
 @dataclass(slots=True)
@@ -37,7 +36,7 @@ class DayFigures:
     cost_usd: float = 0.0
     """Of the calls whose cost is known."""
     cost_unknown: int = 0
-    """Conversations whose cost is not."""
+    """Conversations whose cost is not, those among them that have no end: killed, or going on."""
 
     @property
     def taken_share(self) -> float:
@@ -63,7 +62,9 @@ async def day_figures(
             _count(figures(row), row)
         for row in connection.execute(_spent().where(*window)):
             figures(row).cost_usd = row.usd or 0.0
-            figures(row).cost_unknown = row.unknown
+            figures(row).cost_unknown += row.unknown
+        for row in connection.execute(_unended().where(*window)):
+            figures(row).cost_unknown += row.n
         for name in ("first_model_audio", "first_audio_out"):
             rows = connection.execute(_measured(turns.c[f"{name}_ms"]).where(*window))
             for _, group in groupby(rows, key=lambda row: (row.day, row.tenant)):
@@ -103,6 +104,19 @@ def _spent() -> Select[Any]:
             unknown.label("unknown"),
         )
         .join(usage, usage.c.call_sid == calls.c.call_sid)
+        .group_by(calls.c.day, calls.c.tenant)
+    )
+
+
+def _unended() -> Select[Any]:
+    """Conversations that began, and whose use was not written."""
+    this = (hops.c.call_sid, hops.c.hop)
+    began = exists().where(timeline.c.call_sid == this[0], timeline.c.hop == this[1])
+    ended = exists().where(usage.c.call_sid == this[0], usage.c.hop == this[1])
+    return (
+        select(calls.c.day, calls.c.tenant, func.count().label("n"))
+        .join(hops, hops.c.call_sid == calls.c.call_sid)
+        .where(began, ~ended)
         .group_by(calls.c.day, calls.c.tenant)
     )
 

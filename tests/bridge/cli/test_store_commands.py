@@ -107,6 +107,41 @@ def test_a_list_in_json_can_be_filtered_and_revealed(run: Run, url: str) -> None
     assert run("calls", "--day", "2026-11-20", DATABASE_URL=url).out == "no calls\n"
 
 
+def test_costs_are_unknown_only_of_calls_that_had_a_conversation(run: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/costs.db"
+
+    async def three_calls() -> None:
+        store = await open_store(url, clock=time.time)
+        ledger = SqlLedger(store, time.time, str)
+        recorder = CallRecorder(store, read_prices(), clock=time.time)
+        for number, model in ((1, "gpt-realtime-2.1"), (2, "unheard-of"), (3, None)):
+            opening = CallOpening(sid(number), "AC1", "acme", CALLER, "", "number", STARTED, None)
+            await ledger.open_call(opening)
+            if model is not None:
+                recorder.opened(opening, 0.0).closed(CallSummary(model, USED, stream_s=61.0))
+        await ledger.close_call(CallEnd(sid(3), "no-answer", STARTED + 9, 0))
+        await recorder.flush()
+        await store.close()
+
+    asyncio.run(three_calls())
+    _, *rows = run("calls", DATABASE_URL=url).out.splitlines()
+    assert {row.split()[2]: row.split()[-1] for row in rows} == {
+        sid(1): "$0.0772",
+        sid(2): "unknown",
+        sid(3): "-",
+    }
+
+
+def test_a_number_is_looked_for_in_full_or_refused(run: Run, url: str) -> None:
+    found = run("calls", "--caller", "+1 (555) 010-0007", DATABASE_URL=url)
+    assert sid(1) in found.out
+    assert run("calls", "--caller", "sip:a@example.com", DATABASE_URL=url).out == "no calls\n"
+    for number in ("15550100007", "abc", "+1555o100007"):
+        refused = run("calls", "--caller", number, DATABASE_URL=url)
+        assert (refused.status, refused.out) == (2, "")
+        assert "'--caller': expected a number in full, as in +15550100001" in refused.err
+
+
 def test_a_call_is_shown_as_it_went(run: Run, url: str) -> None:
     ended = run("calls", "show", sid(1), DATABASE_URL=url)
     assert ended.out.splitlines() == [

@@ -81,6 +81,25 @@ async def test_calls_are_listed_newest_first_as_far_as_they_fit_the_filter(
     assert await listed(store, **day) == [2, 1]
 
 
+async def test_what_lists_and_figures_name_can_be_asked_for(
+    archive: Archive, store: Store, samples: Samples
+) -> None:
+    await archive.call(1)
+    await archive.call(2, intent="undecided")
+    await archive.ledger.open_call(samples.opening(3, tenant="acme", started_at=MIDNIGHT))
+    archive.recorder.passed_on(samples.opening(4, tenant="acme"), "at_capacity")
+    no_intent = replace(samples.decision(5), intent=None)
+    await archive.ledger.open_call(samples.opening(5, tenant="acme", started_at=MIDNIGHT))
+    await archive.ledger.record_decision(no_intent, [])
+    await archive.recorder.flush()
+    assert await listed(store, outcome="today") == [4]
+    assert await listed(store, outcome="undecided") == [3]
+    assert await listed(store, intent="undecided") == [2, 3, 5]
+    (figures,) = await day_figures(store, MIDNIGHT, MIDNIGHT + DAY_S)
+    assert figures.intents == {"billing": 1, "undecided": 3}
+    assert figures.outcomes == {"flex": 3, "undecided": 1}
+
+
 async def test_a_line_of_the_list_says_who_where_and_what_it_cost(
     archive: Archive, store: Store, samples: Samples
 ) -> None:
@@ -97,8 +116,9 @@ async def test_a_line_of_the_list_says_who_where_and_what_it_cost(
         "completed",
         9,
     )
-    assert (first.turns, first.cost_usd) == (2, 24.0)
-    assert (second.turns, second.cost_usd, second.ended_at) == (0, None, None)
+    assert (first.turns, first.cost_usd, first.conversations) == (2, 24.0, 1)
+    assert (second.turns, second.cost_usd, second.conversations) == (0, None, 1)
+    assert second.ended_at is None
 
 
 async def test_a_call_is_shown_with_everything_that_belongs_to_it(
@@ -161,6 +181,29 @@ async def test_days_are_counted_by_tenant(archive: Archive, store: Store) -> Non
         ),
     ]
     assert figures[1].taken_share == pytest.approx(2 / 3)
+
+
+async def test_conversations_without_an_end_are_counted_among_those_of_unknown_cost(
+    archive: Archive, store: Store, samples: Samples
+) -> None:
+    """Killed before their use was written: whole calls, and a call that had come back."""
+    await archive.call(1)
+    killed = await archive.ledger.open_call(samples.opening(2, tenant="acme", started_at=MIDNIGHT))
+    again = await archive.ledger.open_call(samples.opening(1, tenant="acme", started_at=MIDNIGHT))
+    assert again.hop == 1
+    for opened in (killed, again):
+        record = archive.recorder.opened(opened, now=0.0)
+        for at, words in enumerate(("Hello?", "Anybody there?")):
+            record.note(float(at), Note("caller_said", {"item": f"i{at}"}, words))
+    never_streamed = samples.opening(3, tenant="acme", started_at=MIDNIGHT)
+    await archive.ledger.open_call(never_streamed)
+    await archive.ledger.close_call(CallEnd(samples.call_sid(3), "busy", MIDNIGHT + 9, 0))
+    await archive.recorder.flush()
+    (figures,) = await day_figures(store, MIDNIGHT, MIDNIGHT + DAY_S)
+    assert (figures.calls, figures.cost_usd, figures.cost_unknown) == (3, 24.0, 2)
+    by_call = {line.call_sid: line for line in await list_calls(store, CallFilter())}
+    conversations = [by_call[samples.call_sid(n)].conversations for n in (1, 2, 3)]
+    assert conversations == [1, 0, 0]
 
 
 async def test_figures_keep_to_their_window_and_tenant(archive: Archive, store: Store) -> None:
