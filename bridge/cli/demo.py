@@ -37,6 +37,8 @@ from loadtest.twilio import Settings as TwilioSettings
 NOT_ARRIVED = 1
 DATABASE = "calls.db"
 ACCOUNT_SID = "AC" + "0" * 32
+WORKSPACE_SID = "WS" + "0" * 31 + "1"
+"""Where the Tasks of calls appear; the triage file names it, and looks for them there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ async def _play(options: Options, log: TextIO) -> bool:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         model = await stack.enter_async_context(_model(options))
         port = listening.getsockname()[1]
-        twilio = await stack.enter_async_context(_twilio(port, options.seed))
+        twilio = await stack.enter_async_context(simulated_twilio(port, options.seed))
         environ = {**_environ(model), "GREETING_CACHE": str(_greetings(model, options, scratch))}
         settings = demo_settings(environ, twilio, port, fresh_database(options.out))
         tenants = tenants_of(settings)
@@ -159,9 +161,12 @@ def _greetings(model: SimulatedRealtime | None, options: Options, scratch: Path)
     return scratch if model is not None else options.out / "greetings"
 
 
-def _twilio(port: int, seed: int) -> SimulatedTwilio:
+def simulated_twilio(port: int, seed: int) -> SimulatedTwilio:
+    """The account that the triage file is about; its calls reach the bridge at ``port``."""
     local = Origins({PUBLIC_URL: f"http://127.0.0.1:{port}"})
-    settings = TwilioSettings(ACCOUNT_SID, secrets.token_hex(16), origins=local)
+    settings = TwilioSettings(
+        ACCOUNT_SID, secrets.token_hex(16), origins=local, workspace_sid=WORKSPACE_SID
+    )
     number = PhoneNumber(
         f"{PUBLIC_URL}/voice?flow={FLOW_SID}", status_callback=f"{PUBLIC_URL}/status"
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import TypeVar, get_args
+from typing import TypeAlias, get_args
 
 import click
 
 from bridge.cli._store import (
     FAILED,
+    databases,
     json_option,
     moment,
     one_line,
@@ -22,14 +23,18 @@ from bridge.store.outbox import Outbox, OutboxEntry, State
 from bridge.store.settings import StoreSettings
 from bridge.store.store import Store
 
-T = TypeVar("T")
-
+LARGEST_ID = 2**63 - 1
 HEAD = ("ID", "CALL", "HOP", "KIND", "STATE", "ATTEMPTS", "WRITTEN (UTC)", "DUE (UTC)", "OUTCOME")
 STATES: tuple[State, ...] = get_args(State)
+_Found: TypeAlias = tuple[str | None, OutboxEntry]
+"""With the tenant whose own database it is in."""
 
 own_database = click.option(
-    "--tenant", help="In the database of this tenant, where it has one of its own."
+    "--tenant",
+    help="In the database of this tenant, where it has one of its own; otherwise that of"
+    " DATABASE_URL. IDs are unique in one database.",
 )
+entry_argument = click.argument("entry_id", metavar="ID", type=click.IntRange(1, LARGEST_ID))
 
 
 @click.group("outbox")
@@ -48,25 +53,40 @@ def command() -> None:
     help="May be given several times.",
 )
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000))
-@own_database
+@click.option("--tenant", help="Only the database of this tenant.")
 @json_option
 def list_entries(states: tuple[State, ...], limit: int, tenant: str | None, as_json: bool) -> None:
-    """Show what waits and what failed for good, newest first."""
+    """Show what waits and what failed for good, newest first.
 
-    async def read(outbox: Outbox) -> list[OutboxEntry]:
-        return await outbox.entries(states, limit)
+    Where there are several databases, DATABASE is what retry and drop take as --tenant; - is the
+    one they take without it.
+    """
 
-    entries = _in_outbox(read, tenant)
+    async def read(stores: list[Store], settings: StoreSettings) -> tuple[bool, list[_Found]]:
+        named = zip(databases(settings, tenant).values(), stores, strict=True)
+        found = [
+            (name, entry)
+            for name, store in named
+            for entry in await Outbox(store, time.time).entries(states, limit)
+        ]
+        several = len(stores) > 1
+        if several:  # in one they are in order
+            found.sort(key=lambda one: -one[1].created_at)
+        return several, found[:limit]
+
+    several, found = with_stores(read, tenant)
     if as_json:
-        print_json([asdict(entry) for entry in entries])
-    elif entries:
-        print_table(HEAD, [_row(entry) for entry in entries])
+        print_json([{"database": name, **asdict(entry)} for name, entry in found])
+    elif found and several:
+        print_table(("DATABASE", *HEAD), [(name or "-", *_row(entry)) for name, entry in found])
+    elif found:
+        print_table(HEAD, [_row(entry) for _, entry in found])
     else:
         click.echo("nothing there")
 
 
 @command.command("retry")
-@click.argument("entry_id", metavar="ID", type=int)
+@entry_argument
 @click.option(
     "--within-hours",
     default=24,
@@ -77,30 +97,45 @@ def list_entries(states: tuple[State, ...], limit: int, tenant: str | None, as_j
 @own_database
 def retry(entry_id: int, within_hours: int, tenant: str | None) -> None:
     """Deliver a dead or dropped side effect after all."""
-    done = _in_outbox(lambda outbox: outbox.retry(entry_id, within_hours * 3600.0), tenant)
-    _report(done, entry_id, "is due again", "is not a dead or dropped one")
+    _change(
+        entry_id,
+        tenant,
+        lambda outbox: outbox.retry(entry_id, within_hours * 3600.0),
+        ("is due again", "is not a dead or dropped one"),
+    )
 
 
 @command.command("drop")
-@click.argument("entry_id", metavar="ID", type=int)
+@entry_argument
 @own_database
 def drop(entry_id: int, tenant: str | None) -> None:
     """Never deliver a side effect."""
-    done = _in_outbox(lambda outbox: outbox.drop(entry_id), tenant)
-    _report(done, entry_id, "is dropped", "is neither waiting nor dead, or is being tried just now")
+    _change(
+        entry_id,
+        tenant,
+        lambda outbox: outbox.drop(entry_id),
+        ("is dropped", "is neither waiting nor dead, or is being tried just now"),
+    )
 
 
-def _in_outbox(work: Callable[[Outbox], Awaitable[T]], tenant: str | None) -> T:
-    """In one database: numbers are only unique within one."""
+def _change(
+    entry_id: int,
+    tenant: str | None,
+    change: Callable[[Outbox], Awaitable[bool]],
+    told: tuple[str, str],
+) -> None:
+    """In one database, which is named if there are more. ``told``: of success, of failure."""
 
-    async def run(stores: list[Store], _settings: StoreSettings) -> T:
-        return await work(Outbox(stores[0], time.time))
+    async def run(stores: list[Store], settings: StoreSettings) -> tuple[bool, str]:
+        (name,) = databases(settings, wanted).values()
+        several = len(databases(settings)) > 1
+        where = f" in the database of {name or 'DATABASE_URL'}" if several else ""
+        return await change(Outbox(stores[0], time.time)), where
 
-    return with_stores(run, tenant)
-
-
-def _report(done: bool, entry_id: int, success: str, failure: str) -> None:
-    click.echo(f"{entry_id} {success if done else failure}", err=not done)
+    wanted = tenant or ""  # which is no tenant's name, so the database is that of DATABASE_URL
+    done, where = with_stores(run, wanted)
+    success, failure = told
+    click.echo(f"{entry_id}{where} {success if done else failure}", err=not done)
     if not done:
         raise SystemExit(FAILED)
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import ArgumentError
 SQLITE = "sqlite+pysqlite"
 POSTGRESQL = "postgresql+asyncpg"
 EXPECTED = "sqlite:///path/to/file.db or postgresql://user:password@host:5432/database"
+MAX_PORT = 65_535
 
 _DRIVERS = {
     "sqlite": SQLITE,
@@ -26,6 +27,10 @@ def database_url(text: str) -> URL:
 
     ``postgres://`` is taken as well, and ``sslmode``.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{EXPECTED}; it is not text in UTF-8") from None
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -53,6 +58,8 @@ def _sqlite(url: URL) -> URL:
 def _postgresql(url: URL) -> URL:
     if not url.database:
         raise ValueError(f"{EXPECTED}; the name of the database is missing")
+    if url.port is not None and not 1 <= url.port <= MAX_PORT:
+        raise ValueError(f"{EXPECTED}; a port is 1 to {MAX_PORT}, not {str(url.port)[:40]}")
     unknown = sorted(set(url.query) - set(_OPTIONS))
     if unknown:
         raise ValueError(f"{EXPECTED}; of options only sslmode is known, not {unknown[0][:40]!r}")

@@ -19,7 +19,7 @@ _LOCK = 7_306_086_967_023_118_337
 def migrate(connection: Connection) -> None:
     """Run inside a transaction that holds the database's write lock.
 
-    Raises ConfigurationError for a database of a newer version.
+    Raises ConfigurationError for a database of a newer version, or of another program.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -28,8 +28,8 @@ def migrate(connection: Connection) -> None:
         return
     if revision is not None and revision not in _known_revisions():
         fault = (
-            f"the database is at revision {revision!r}, newer than this version of "
-            f"triage-bridge, which knows {HEAD!r}: start the newer version"
+            f"the database is at revision {revision!r}, which this version of triage-bridge "
+            f"(at {HEAD!r}) does not know: made by a newer version, or by another program"
         )
         raise ConfigurationError([fault])
     _upgrade(connection)

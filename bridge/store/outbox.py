@@ -139,8 +139,10 @@ class Outbox:
         )
 
     async def give_up(self, delivery: Delivery, owner: str, error: str) -> bool:
-        """A dead letter from now on."""
-        return await self._settle(delivery, owner, state="dead", error=_cut(error))
+        """A dead letter from now on. This attempt was refused: any doubt is an earlier one's."""
+        return await self._settle(
+            delivery, owner, state="dead", in_doubt=delivery.in_doubt, error=_cut(error)
+        )
 
     async def bury_overdue(self) -> int:
         """Make dead letters of what nobody delivered in time, of whatever kind. How many."""

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 from audiocodecs import WavAudio, read_wav, ulaw_to_pcm16
+from bridge.cli._demo_bridge import TRIAGE_FILE
+from bridge.cli.demo import simulated_twilio
+from dispatch.rest import TwilioRest
+from dispatch.rest_client import RestClient, RestSettings
 from loadtest.demo import demo_call
 from loadtest.demo.voice import demo_lines, spoken
 from loadtest.realtime import SimulatedRealtime, SimulatorOptions
@@ -174,6 +181,24 @@ async def test_the_same_caller_calls_whatever_speaks_the_realtime_api(tmp_path: 
     assert {entry["source"] for entry in entries} == {"bridge", "twilio"}
     (route,) = of_kind(entries, "bridge", "settled")
     assert (route["route"], route["reason"]) == ("flex", "trigger")
+
+
+async def test_the_simulated_account_has_the_workspaces_that_the_triage_file_names() -> None:
+    """A call's Task is looked for there afterwards: elsewhere it would be a dead letter."""
+    routes = tomllib.loads(TRIAGE_FILE.read_text(encoding="utf-8"))["routes"]
+    named = {route["workspace_sid"] for route in routes.values() if "workspace_sid" in route}
+    async with simulated_twilio(9, seed=1) as twilio:
+        settings = RestSettings(
+            twilio.settings.account_sid,
+            twilio.settings.account_sid,
+            SecretStr(twilio.settings.auth_token),
+            twilio.rest_url,
+        )
+        client = RestClient(settings, random.Random(1))
+        rest = TwilioRest(client)
+        missing = [one for one in named if await rest.task_channels(one) is None]
+        await client.close()
+    assert (bool(named), missing) == (True, [])
 
 
 def test_a_call_that_does_not_arrive_ends_the_demo_with_1(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from bridge.store.address import database_url, shown
         ("postgres://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
         ("postgresql://u:p@h:5433/d", "postgresql+asyncpg://u:p@h:5433/d"),
         ("postgresql+asyncpg://h/d", "postgresql+asyncpg://h/d"),
+        ("postgresql://h:1/d", "postgresql+asyncpg://h:1/d"),
+        ("postgresql://h:65535/d", "postgresql+asyncpg://h:65535/d"),
         ("postgres://h/d?sslmode=require", "postgresql+asyncpg://h/d?ssl=require"),
     ],
 )
@@ -35,6 +37,10 @@ def test_what_operators_write_becomes_what_the_driver_takes(written: str, taken:
         ("postgres://h", "the name of the database is missing"),
         ("postgres://h/d?application_name=x", "not 'application_name'"),
         ("postgres://h:port/d", "postgresql://"),
+        ("postgres://h:0/d", "a port is 1 to 65535, not 0"),
+        ("postgres://h:65536/d", "a port is 1 to 65535, not 65536"),
+        ("postgres://h/\udcff", "it is not text in UTF-8"),
+        ("sqlite:////var/\udcff.db", "it is not text in UTF-8"),
     ],
 )
 def test_any_other_address_is_refused_with_what_was_expected(written: str, why: str) -> None:

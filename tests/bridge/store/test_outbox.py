@@ -180,6 +180,24 @@ async def test_what_is_refused_for_good_becomes_a_dead_letter_at_once(desk: Desk
     assert await desk.states() == [("sms", "dead", 1, "21211 invalid number")]
 
 
+@pytest.mark.parametrize("earlier_in_doubt", [False, True])
+async def test_a_refused_attempt_leaves_only_the_doubt_of_earlier_ones(
+    earlier_in_doubt: bool, desk: Desk, clock: ManualClock
+) -> None:
+    await desk.decided(SMS)
+    failures: list[Exception] = [
+        TryAgainError("no answer", in_doubt=earlier_in_doubt),
+        GiveUpError("404"),
+    ]
+    worker = desk.worker(Receiver(failures).perform)
+    for _ in range(2):
+        await worker.work_off()
+        clock.now += 200
+    (entry,) = await desk.outbox.entries(ALL_STATES, 9)
+    assert (entry.state, entry.attempts, entry.error) == ("dead", 2, "404")
+    assert entry.in_doubt == earlier_in_doubt
+
+
 async def test_any_reason_of_a_refusal_can_be_stored(desk: Desk) -> None:
     await desk.decided(SMS)
     await desk.worker(

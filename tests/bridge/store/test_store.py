@@ -67,14 +67,19 @@ async def test_several_that_open_an_empty_database_at_once_migrate_it_once(
     assert len(set(keys)) == 1
 
 
-async def test_a_database_of_a_newer_version_is_refused_and_left_alone(
-    fresh_url: FreshUrl,
+@pytest.mark.parametrize("revision", ["9999", "ae1027a6acf"])
+async def test_a_database_of_a_newer_version_or_another_program_is_refused_and_left_alone(
+    revision: str, fresh_url: FreshUrl
 ) -> None:
     url = await fresh_url()
     store = await opened(url)
-    await write(store, "UPDATE alembic_version SET version_num = '9999'")
+    await write(store, f"UPDATE alembic_version SET version_num = '{revision}'")  # noqa: S608
     await store.close()
-    with pytest.raises(ConfigurationError, match="at revision '9999', newer than this version"):
+    expected = (
+        f"at revision '{revision}', which this version of triage-bridge .* does not know:"
+        " made by a newer version, or by another program$"
+    )
+    with pytest.raises(ConfigurationError, match=expected):
         await opened(url)
 
 
