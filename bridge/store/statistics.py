@@ -116,7 +116,7 @@ def _unended() -> Select[Any]:
     return (
         select(calls.c.day, calls.c.tenant, func.count().label("n"))
         .join(hops, hops.c.call_sid == calls.c.call_sid)
-        .where(began, ~ended)
+        .where(~ended, began)
         .group_by(calls.c.day, calls.c.tenant)
     )
 
