@@ -55,7 +55,13 @@ async def _opened(
     try:
         for url in databases(settings, tenant):
             # Keys that whoever looks happens to have are not the database's from now on.
-            store = await open_store(url, settings.data_keys, clock=time.time, adopt_keys=False)
+            store = await open_store(
+                url,
+                settings.data_keys,
+                clock=time.time,
+                adopt_keys=False,
+                variable=settings.variable_of(url),
+            )
             stores.append(store)
         return await work(stores, settings)
     finally:
