@@ -26,6 +26,8 @@ _FIFO_PRIORITY = 1
 _CPUCLOCK_SCHED = 2
 """Linux: the clock of all CPU time of a process, as clock_getcpuclockid(3) makes its number."""
 
+_INHERITED = frozenset({"HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"})
+
 SYSTEMS: Mapping[str, tuple[str, ...]] = {
     "bridge": ("bridge", "serve", "--insecure-local"),
     "bridge-no-record": ("bridge.cli._bench_bridge", "--without", "record"),
@@ -53,6 +55,15 @@ class Seats:
     def find(cls) -> Seats:
         cores = sorted(os.sched_getaffinity(0))
         return cls(cores[0], cores[1]) if len(cores) > 1 else cls(None, None)
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a system needs to run at all; the operator's own settings of a bridge are not its."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _INHERITED or name.startswith(("LC_", "PYTHON"))
+    }
 
 
 def raise_file_limit() -> int:
@@ -142,7 +153,7 @@ class System:
             return subprocess.Popen(  # noqa: S603 -- our own modules
                 self._command(),
                 cwd=self._folder,
-                env={**os.environ, "DATABASE_URL": self._database, **self._environment},
+                env={**inherited(os.environ), "DATABASE_URL": self._database, **self._environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

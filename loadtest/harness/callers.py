@@ -66,18 +66,25 @@ class Callers:
     asked: tuple[tuple[str, float], ...]
     notes: tuple[str, ...]
 
-    def drawn(self, rng: random.Random) -> DrawnCallers:
-        return DrawnCallers(self, rng)
+    @property
+    def expect_intents(self) -> bool:
+        """Whether any of them tells with which intent the call should arrive."""
+        every = (caller for _, kind in self.kinds for caller in kind)
+        return any(caller.scenario.expect.get("intent") for caller in every)
+
+    def drawn(self, rng: random.Random, first_number: int = 0) -> DrawnCallers:
+        """``first_number``: the last seven digits of the first caller's telephone number."""
+        return DrawnCallers(self, rng, first_number)
 
 
 class DrawnCallers:
     """One caller after the other, reproducible by the generator handed in."""
 
-    def __init__(self, callers: Callers, rng: random.Random) -> None:
+    def __init__(self, callers: Callers, rng: random.Random, first_number: int) -> None:
         self._rng = rng
         self._weights = [weight for weight, _ in callers.kinds]
         self._queues = [itertools.cycle(self._shuffled(kind)) for _, kind in callers.kinds]
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(first_number)
 
     def _shuffled(self, kind: Sequence[Caller]) -> list[Caller]:
         return self._rng.sample(kind, len(kind))

@@ -116,7 +116,10 @@ class _Run:
 
     async def go(self, stop: asyncio.Event) -> Result:
         plan = self.plan
-        self.callers = plan.callers.drawn(random.Random(f"{plan.seed}:callers"))
+        # Not from the seed: a bridge limits how often a number calls, whichever run it calls in.
+        first_number = random.Random().randrange(10_000_000)
+        rng = random.Random(f"{plan.seed}:callers")
+        self.callers = plan.callers.drawn(rng, first_number)
         self.lines = random.Random(f"{plan.seed}:lines")
         pid = plan.pid if self.around.bridge is None else self.around.bridge.pid
         self.watch = None if pid is None else ProcessWatch(pid)

@@ -94,6 +94,8 @@ class RunPlan:
         found = frozenset(FIGURES) | frozenset(COUNTS)
         if self.realtime != "simulated":
             found -= BY_MARKS
+        if not self.callers.expect_intents:
+            found -= {"misrouted"}
         return found if self.way == "voice" else found - BY_WEBHOOK
 
     def to_json(self) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+from loadtest.bench.system import inherited
+
 READY_WITHIN_S = 90.0
 STOP_WITHIN_S = 20.0
 PUBLIC = "https://bridge.example"
@@ -60,7 +62,7 @@ class ServingBridge:
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command(),
-                env={**os.environ, **self._environ},
+                env={**inherited(os.environ), **self._environ},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the harness, which then stops it

@@ -266,6 +266,8 @@ class SimulatedRealtime:
 
     def _closed(self, connection: Connection) -> None:
         self._live.pop(connection.record, None)
+        appended_ms = connection.session.input.appended_ms
+        connection.record.appended_clock_ms = lambda: appended_ms  # lets go of the session
         self.connections.open = len(self._live)
         self._changed.set()
 

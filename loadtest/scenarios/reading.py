@@ -129,6 +129,12 @@ class LineModel(_Model):
     burst_every_ms: float = Field(default=5000.0, ge=100, le=600_000)
 
 
+class ExpectModel(_Model):
+    """Where the call should end."""
+
+    intent: str = ""
+
+
 class ScenarioModel(_Model):
     """One file."""
 
@@ -143,7 +149,7 @@ class ScenarioModel(_Model):
     """Script of the simulated model for this caller; by ``expect.intent`` where it is left out."""
     agent: AgentModel = AgentModel()
     callees: dict[str, CalleeModel] = {}
-    expect: dict[str, Any] = {}
+    expect: ExpectModel = ExpectModel()
     steps: tuple[StepModel, ...]
 
 
@@ -184,6 +190,8 @@ def load(path: Path, corpus: Corpus | None = None) -> Scenario:
             for fault in error.errors()
         )
         raise ScenarioError(f"{path}: {faults}") from None
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: byte {error.start} is not UTF-8") from None
     except (OSError, tomllib.TOMLDecodeError, CorpusError, audiocodecs.WavError) as error:
         raise ScenarioError(f"{path}: {error}") from None
 
@@ -213,7 +221,8 @@ def _scenario(model: ScenarioModel, folder: Path, corpus: Corpus) -> Scenario:
     )
     line = LineConditions(**model.line.model_dump())
     notes = tuple(sounds.notes)
-    scenario = Scenario(model.name, model.description, made, model.expect, line, model.model, notes)
+    expect = model.expect.model_dump(exclude_defaults=True)
+    scenario = Scenario(model.name, model.description, made, expect, line, model.model, notes)
     return scenario if line.snr_db is None else with_noise(scenario, line.snr_db)
 
 

@@ -162,6 +162,23 @@ def test_a_recording_that_cannot_be_used_is_refused_with_the_reason(
         scenarios.load(file)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'name = "\xff\xfe"', "byte 8 is not UTF-8"),
+        (b'name = "x"\nsteps = []\n[expect]\nintnt = "billing"', r"expect.intnt: Extra inputs"),
+    ],
+    ids=["not UTF-8", "unknown expectation"],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_bytes(content)
+    with pytest.raises(scenarios.ScenarioError, match=message):
+        scenarios.load(file)
+
+
 def test_noise_is_put_under_speech_and_pauses_at_the_chosen_distance(tmp_path: Path) -> None:
     steps = '[[steps]]\ndo = "speak"\ncall = "faq"'
     clean = scenarios.load(write(tmp_path, f'name = "x"\n{steps}'))

@@ -51,16 +51,17 @@ def _capacity(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN40
     out: Path = options["out"]
     bounds = SearchPlan(options["start"], options["limit"], options["trials"])
     try:
+        running.writable(out)
         if options["target"] or options["voice"]:
             report = _of_target(prepare, options, bounds)
         else:
             report = _of_own_bridge(options, bounds)
     except (*running.MISUSE, GateError) as error:
         raise click.UsageError(str(error)) from error
-    except RunError as error:
+    except (RunError, BenchError) as error:
         raise running.Misled(str(error)) from error
-    except BenchError as error:
-        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise running.Misled(f"cannot write {out}: {error.strerror}") from error
     _finish(report, out)
 
 
@@ -113,7 +114,7 @@ def _finish(report: CapacityReport, out: Path) -> None:
     try:
         write_capacity(report, out)
     except OSError as error:
-        raise click.ClickException(f"cannot write {out}: {error.strerror}") from error
+        raise running.Misled(f"cannot write {out}: {error.strerror}") from error
     click.echo(f"wrote {out}")
     if report.partial:
         sys.exit(INTERRUPTED)

@@ -189,7 +189,7 @@ def command(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN401 
     try:
         with tempfile.TemporaryDirectory(prefix="loadtest-") as folder:
             plan = plan_of(asked, prepare, Path(folder))
-            asked.out.mkdir(parents=True, exist_ok=True)
+            writable(*(asked.out / f"{NAME}.{kind}" for kind in ("json", "html")))
             introduce(console, asked, plan)
             result = uvloop.run(place_calls(plan, console))
         write(result, asked.out / f"{NAME}.json")
@@ -248,7 +248,7 @@ def _where(
     given = [name for name, value in ways.items() if value]
     if len(given) != 1:
         came = " and ".join(given) or "nothing"
-        raise TargetError(f"expected one of {', '.join(ways)}; {came} was given")
+        raise TargetError(f"expected one of {', '.join(ways)}; given: {came}")
     if asked.own_bridge is not None:
         environ = dict(prepare(TRIAGE_FILE, folder))
         log = asked.out / "bridge.log"
@@ -272,7 +272,8 @@ def _account(asked: Asked) -> Account:
 def _check_gates(gates: tuple[Gate, ...], plan: RunPlan) -> None:
     complaint = never_measured(gates, plan.measurable)
     if complaint is not None:
-        raise GateError(f"{complaint} (--realtime {plan.realtime}, through {plan.way})")
+        expected = "" if plan.callers.expect_intents else ", callers who expect no intent"
+        raise GateError(f"{complaint} (--realtime {plan.realtime}, through {plan.way}{expected})")
 
 
 def introduce(console: Console, asked: Asked, plan: RunPlan) -> None:
@@ -281,11 +282,31 @@ def introduce(console: Console, asked: Asked, plan: RunPlan) -> None:
     if plan.realtime == "simulated" and plan.target is not None:
         url = f"ws://127.0.0.1:{plan.realtime_port}/v1/realtime"
         console.print(f"the simulated model: the bridge has to have REALTIME_URL={url}")
+        console.print("and POOL_SIZE=0: before this run there is nobody to hold sessions with")
     if plan.realtime != "openai":
         return
     console.print(f"expected cost: {estimate(plan, asked.realtime_model)}")
-    if not asked.yes and not click.confirm("Place these calls?"):
-        raise Misled("no call was placed")
+    if not asked.yes and not _agreed():
+        raise Misled("no call was placed; --yes places them without a question")
+
+
+def _agreed() -> bool:
+    """False also where nobody is there to answer."""
+    try:
+        return click.confirm("Place these calls?")
+    except click.Abort:
+        return False
+
+
+def writable(*files: Path) -> None:
+    """Raises OSError before anything is measured whose result could not be written afterwards."""
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        there = file.exists()
+        with file.open("ab"):
+            pass
+        if not there:
+            file.unlink()
 
 
 async def place_calls(plan: RunPlan, console: Console) -> Result:

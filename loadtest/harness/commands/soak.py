@@ -42,6 +42,8 @@ def _options() -> list[click.Parameter]:
         mine = copy.copy(option)
         if mine.name in DEFAULTS:
             mine.default = DEFAULTS[mine.name]
+        if mine.name == "out" and isinstance(mine, click.Option):
+            mine.help = f"Folder for {NAME}.json and {NAME}.html."
         if mine.name == "for_s":
             mine.callback = duration(LEAST_S, running.LONGEST_S)
         found.append(mine)
@@ -65,7 +67,7 @@ def _soak(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN401 - 
         with tempfile.TemporaryDirectory(prefix="soak-") as folder:
             plan = running.plan_of(asked, prepare, Path(folder))
             plan = replace(plan, step_s=max(1.0, plan.for_s / MOST_STEPS))
-            asked.out.mkdir(parents=True, exist_ok=True)
+            running.writable(*(asked.out / f"{NAME}.{kind}" for kind in ("json", "html")))
             running.introduce(console, asked, plan)
             result, tasks = uvloop.run(_place(plan, console, tasks_url))
         judged = judge_soak(result, limits, tasks)

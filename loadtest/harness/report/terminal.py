@@ -38,6 +38,9 @@ def summary(result: Result) -> RenderableType:
     parts: list[RenderableType] = [*_head(result, verdict)]
     if result.gates:
         parts.append(_gates(result.gates))
+        parts += [
+            Text(f"  {gate.figure}: {gate.why}") for gate in result.gates if gate.value is None
+        ]
     if result.figures:
         parts.append(_figures(result))
     parts.append(_counts("Counts", result.counts, most=len(result.counts)))
@@ -59,7 +62,7 @@ def _head(result: Result, verdict: Verdict) -> Iterable[Text]:
 def _gates(gates: Iterable[Judged]) -> Table:
     table = _table("Gates", ("figure", "value", "at most", ""))
     for gate in gates:
-        value = gate.why if gate.value is None else amount(gate.value, gate.unit)
+        value = "not measured" if gate.value is None else amount(gate.value, gate.unit)
         table.add_row(
             Text(gate.figure),
             Text(value),

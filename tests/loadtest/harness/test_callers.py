@@ -41,6 +41,13 @@ def test_nobody_calls_twice_from_the_same_number() -> None:
     assert len(set(numbers)) == 500
 
 
+def test_each_run_can_call_from_numbers_of_its_own() -> None:
+    callers = read_callers([], [], None, PERFECT)
+    runs = [callers.drawn(random.Random(1), first) for first in (9_999_999, 41)]
+    numbers = [[drawn.next().scenario.script.from_number for _ in range(2)] for drawn in runs]
+    assert numbers == [["+14159999999", "+14150000000"], ["+14150000041", "+14150000042"]]
+
+
 def test_without_a_choice_the_packaged_mix_calls() -> None:
     callers = read_callers([], [], None, PERFECT)
     assert callers.asked == tuple((name, 1.0) for name in DEFAULT)

@@ -25,14 +25,22 @@ NOWHERE = "ws://127.0.0.1:9/media"
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "expected one of --target, --voice, --own-bridge; nothing was given"),
-        (["--target", NOWHERE, "--own-bridge"], "--target and --own-bridge was given"),
+        ([], "expected one of --target, --voice, --own-bridge; given: nothing"),
+        (["--target", NOWHERE, "--own-bridge"], "given: --target and --own-bridge"),
         (["--target", "wss://bridge.example/media"], "bridge.example is not this machine"),
         (["--target", NOWHERE, "--realtime", "none"], "nobody takes connections at 127.0.0.1:9"),
         (["--target", NOWHERE, "--gate", "speed=1"], "there is no figure 'speed'"),
         (
             ["--target", NOWHERE, "--realtime", "none", "--gate", "uplink.p95=9ms"],
             "this run will not measure uplink; it can measure",
+        ),
+        (
+            ["--own-bridge", "--scenario", "silent", "--gate", "misrouted=0"],
+            "callers who expect no intent",
+        ),
+        (
+            ["--target", NOWHERE, "--realtime", "openai"],
+            "no call was placed; --yes places them without a question",
         ),
         (["--target", NOWHERE, "--scenario", "opera"], "no scenario 'opera'"),
         (["--target", NOWHERE, "--line", "loss=much"], "line condition 'loss=much': expected"),
@@ -128,3 +136,24 @@ def test_the_commands_are_listed_with_the_exit_statuses() -> None:
     )
     assert "3 not valid" in done.stdout
     assert {"run", "merge"} <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "out"),
+    [
+        (["run", "--own-bridge"], ""),
+        (["soak", "--own-bridge"], ""),
+        (["capacity"], "capacity.json"),
+    ],
+    ids=["run", "soak", "capacity"],
+)
+def test_a_result_that_cannot_be_written_is_told_before_anything_is_measured(
+    command: list[str], out: str, tmp_path: Path
+) -> None:
+    in_the_way = tmp_path / f"{command[0]}.json"
+    in_the_way.mkdir()
+    result = CliRunner().invoke(loadtest_group(), [*command, "--out", str(tmp_path / out)])
+    assert result.exit_code == 2
+    assert str(in_the_way) in result.output
+    assert "is a directory" in result.output.lower()
+    assert not (tmp_path / "bridge.log").exists()

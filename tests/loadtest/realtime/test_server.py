@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import signal
 import socket
@@ -27,9 +28,15 @@ from loadtest.realtime import (
 )
 from loadtest.realtime.formats import AudioFormat
 from loadtest.realtime.scenario import Say, Step
+from loadtest.realtime.session import RealtimeSession
 from tests.loadtest.realtime.conftest import FAST, INSTANT, MODEL, Client, connected, speech
 
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
+
+
+def sessions_alive() -> int:
+    gc.collect()
+    return sum(isinstance(one, RealtimeSession) for one in gc.get_objects())
 
 
 async def call(server: SimulatedRealtime) -> str:
@@ -38,6 +45,19 @@ async def call(server: SimulatedRealtime) -> str:
         await client.configure()
         await client.talk(chunk_bytes=1600)
         return str((await client.until("response.done"))["response"]["status"])
+
+
+async def test_of_a_session_that_is_over_only_its_record_is_kept() -> None:
+    """For hours of calls: the audio and the conversation of each would fill the memory."""
+    before = sessions_alive()
+    async with SimulatedRealtime(replace(FAST, scenario="schedule", keep_events=False)) as server:
+        await asyncio.gather(*(call(server) for _ in range(10)))
+        await server.wait_idle()
+        left = sessions_alive() - before
+        appended_ms = [record.appended_clock_ms() for record in server.sessions]
+    assert left <= 1  # the one whose frames are still on the stack
+    assert len(appended_ms) == 10
+    assert min(appended_ms) > 0
 
 
 async def test_a_hundred_sessions_at_once_leave_nothing_behind() -> None:
