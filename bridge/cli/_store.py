@@ -23,6 +23,8 @@ from bridge.store.store import Store, open_store
 T = TypeVar("T")
 
 FAILED = 1
+DEFAULT_DATABASE = ""
+"""No tenant has this name, so none has a database of its own for it."""
 
 
 def with_stores(

@@ -10,6 +10,7 @@ from typing import TypeAlias, get_args
 import click
 
 from bridge.cli._store import (
+    DEFAULT_DATABASE,
     FAILED,
     databases,
     json_option,
@@ -132,7 +133,7 @@ def _change(
         where = f" in the database of {name or 'DATABASE_URL'}" if several else ""
         return await change(Outbox(stores[0], time.time)), where
 
-    wanted = tenant or ""  # which is no tenant's name, so the database is that of DATABASE_URL
+    wanted = tenant or DEFAULT_DATABASE
     done, where = with_stores(run, wanted)
     success, failure = told
     click.echo(f"{entry_id}{where} {success if done else failure}", err=not done)

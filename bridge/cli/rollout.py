@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from bridge.cli._store import (
+    DEFAULT_DATABASE,
     json_option,
     masked,
     moment,
@@ -36,8 +37,6 @@ T = TypeVar("T")
 
 NOT_SAID = "not said"
 NOBODYS = Plan(0, ())
-DEFAULT_DATABASE = ""
-"""No tenant has this name, so none has a database of its own for it."""
 
 STATUS_HEAD = ("TENANT", "NUMBER", "ASKED", "TAKEN", "CALLS", "SWITCH", "WHY NOT (CALLS)")
 HISTORY_HEAD = ("WHEN (UTC)", "TENANT", "ACTION", "FROM", "TO", "WHO", "WHY")

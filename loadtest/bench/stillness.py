@@ -43,20 +43,20 @@ def absence(seats: Seats, length_s: float) -> Absence:
     Nothing else should run there. Raises ``BenchError`` where it could not be measured.
     """
     command = [sys.executable, "-m", "loadtest.bench.stillness", str(length_s)]
-    cores = [str(core) for core in (seats.system_core, seats.rig_core) if core is not None]
+    cores = [[str(core)] for core in (seats.system_core, seats.rig_core) if core is not None]
     watches = [
         subprocess.Popen([*command, *core], stdout=subprocess.PIPE, text=True)  # noqa: S603
-        for core in ([[core] for core in cores] or [[]])
+        for core in cores or [[]]
     ]
     found = []
-    for watch in watches:
+    for process in watches:
         try:
-            printed, _ = watch.communicate(timeout=length_s + 30)
+            printed, _ = process.communicate(timeout=length_s + 30)
         except subprocess.TimeoutExpired:
-            watch.kill()
+            process.kill()
             raise BenchError("the machine's own absences could not be measured in time") from None
-        if watch.returncode:
-            raise BenchError(f"measuring absences ended with code {watch.returncode}")
+        if process.returncode:
+            raise BenchError(f"measuring absences ended with code {process.returncode}")
         found.append(Absence(**json.loads(printed)))
     return max(found, key=lambda one: one.share)
 

@@ -8,7 +8,6 @@ core can carry; what a caller hears is measured by ``run``. Figures of a gate he
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import time
 from collections.abc import Mapping, Sequence
@@ -186,7 +185,6 @@ def environment_for(rig: Rig, folder: Path, limit: int) -> dict[str, str]:
         "MAX_CALLS": str(limit),
         "REALTIME_URL": rig.realtime_url,
         "XDG_CACHE_HOME": str(folder),
-        "PATH": os.environ.get("PATH", ""),
     }
 
 

@@ -61,7 +61,8 @@ def _capacity(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN40
     except (RunError, BenchError) as error:
         raise running.Misled(str(error)) from error
     except OSError as error:
-        raise running.Misled(f"cannot write {out}: {error.strerror}") from error
+        where = f"{error.filename}: " if error.filename else ""
+        raise running.Misled(f"{where}{error.strerror or error}") from error
     _finish(report, out)
 
 

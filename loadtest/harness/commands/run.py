@@ -282,7 +282,7 @@ def introduce(console: Console, asked: Asked, plan: RunPlan) -> None:
     if plan.realtime == "simulated" and plan.target is not None:
         url = f"ws://127.0.0.1:{plan.realtime_port}/v1/realtime"
         console.print(f"the simulated model: the bridge has to have REALTIME_URL={url}")
-        console.print("and POOL_SIZE=0: before this run there is nobody to hold sessions with")
+        console.print("a bridge of ours POOL_SIZE=0 too: before this run no session can be had")
     if plan.realtime != "openai":
         return
     console.print(f"expected cost: {estimate(plan, asked.realtime_model)}")
