@@ -33,6 +33,9 @@ def caller_clip(path: str | PathLike[str]) -> tuple[Clip, str | None]:
             f"{path}: {audio.duration_ms // 1000} s long, expected at most {LONGEST_S} s"
         )
     done = []
+    if audio.missing_bytes:
+        lost_ms = audio.missing_bytes * 1000 // (audio.frame_bytes * audio.rate_hz)
+        done.append(f"the file is cut short by {lost_ms} ms, used as far as it goes")
     if audio.channels == 2:
         done.append("of two channels the left one taken")
         audio = audiocodecs.WavAudio(audio.channel(0), audio.encoding, audio.rate_hz)

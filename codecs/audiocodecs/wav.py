@@ -43,8 +43,11 @@ _SILENCE = {
     Encoding.ALAW: bytes([g711.SILENCE_ALAW]),
     Encoding.ULAW: bytes([g711.SILENCE_ULAW]),
 }
+_SPOKEN = {Encoding.PCM16: "PCM", Encoding.ALAW: "A-law", Encoding.ULAW: "mu-law"}
 # Sizes are 32 bits wide; the other chunks take 54 bytes at most.
 _MOST_DATA = 2**32 - 64
+# What writers to a pipe put for a size they cannot know: about 2 or 4 GiB, by program.
+_NEVER_KNEW = 2**31 - 2**16
 _EXTENSIBLE = 0xFFFE
 # The rest of a sub-format GUID whose first two bytes are a format tag (KSDATAFORMAT_SUBTYPE_*).
 _SUBFORMAT = bytes.fromhex("0000 0000 1000 8000 00aa 0038 9b71")
@@ -69,6 +72,8 @@ class WavAudio:
     encoding: Encoding = Encoding.ULAW
     rate_hz: int = 8000
     channels: int = 1
+    missing_bytes: int = field(default=0, compare=False, repr=False)
+    """Data that the file announced and does not hold; its writer died, or it was cut."""
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 2):
@@ -180,8 +185,10 @@ def decode_wav(blob: bytes) -> WavAudio:
     if blob[:4] != b"RIFF" or blob[8:12] != b"WAVE":
         raise WavError(f"begins with {blob[:12]!r}, expected RIFF....WAVE")
     bodies: dict[bytes, bytes] = {}
-    for kind, body in _chunks(blob):
+    sizes: dict[bytes, int] = {}
+    for kind, size, body in _chunks(blob):
         bodies.setdefault(kind, body)
+        sizes.setdefault(kind, size)
     if not {b"fmt ", b"data"} <= bodies.keys():
         raise WavError(
             f"has the chunks {list(bodies)[:10]}, expected b'fmt ' and b'data' among them"
@@ -189,7 +196,9 @@ def decode_wav(blob: bytes) -> WavAudio:
     encoding, rate_hz, channels = _parse_fmt(bodies[b"fmt "])
     data = bodies[b"data"]
     whole = len(data) - len(data) % (encoding.sample_bytes * channels)
-    return WavAudio(data[:whole], encoding, rate_hz, channels)
+    announced = sizes[b"data"]
+    missing = 0 if announced >= _NEVER_KNEW else announced - len(data)
+    return WavAudio(data[:whole], encoding, rate_hz, channels, missing)
 
 
 def _fmt_body(audio: WavAudio) -> bytes:
@@ -210,13 +219,13 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack("<4sI", kind, len(body)) + body + b"\0" * (len(body) & 1)
 
 
-def _chunks(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Each chunk up to the end of the bytes; the last one may be cut short."""
+def _chunks(blob: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+    """Each chunk with its announced size, up to the end of the bytes; the last may be cut short."""
     start = 12
     while start + 8 <= len(blob):
         kind, size = struct.unpack_from("<4sI", blob, start)
         end = start + 8 + size
-        yield kind, blob[start + 8 : end]
+        yield kind, size, blob[start + 8 : end]
         # Chunks start at even places, but some writers forget the zero after an odd size.
         start = end + 1 if size & 1 and blob[end : end + 1] == b"\0" else end
 
@@ -233,7 +242,7 @@ def _parse_fmt(body: bytes) -> tuple[Encoding, int, int]:
     encoding = Encoding(tag)
     if bits != encoding.sample_bytes * 8:
         raise WavError(
-            f"{encoding.name} with {bits} bits a sample, expected {encoding.sample_bytes * 8}"
+            f"{_SPOKEN[encoding]} with {bits} bits a sample, expected {encoding.sample_bytes * 8}"
         )
     if channels not in (1, 2):
         raise WavError(f"channels is {channels}, expected 1 or 2")

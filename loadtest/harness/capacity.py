@@ -67,23 +67,31 @@ class CapacityReport:
     machine: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def measured(self) -> tuple[Search, ...]:
+        """The searches that say something of the bridge, and not only of the load."""
+        return tuple(one for one in self.searches if one.says_something)
+
+    @property
     def confidence(self) -> Confidence:
+        """ValueError where nothing was measured."""
         return confidence(self.searches)
 
     @property
     def is_floor(self) -> bool:
         """Half of the searches or more ended where the load did, not the bridge."""
-        return 2 * sum(one.is_floor for one in self.searches) >= len(self.searches)
+        return 2 * sum(one.is_floor for one in self.measured) >= len(self.measured)
 
     @property
     def sentence(self) -> str:
         if not self.searches:
             return "interrupted before the first search was done: no capacity"
+        if not self.measured:
+            return "the load was late at every number of calls tried: nothing was measured"
         return self.confidence.sentence(floor=self.is_floor)
 
     def to_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"sentence": self.sentence, "calls": None}
-        if self.searches:
+        if self.measured:
             lower, upper, sure = self.confidence.interval
             found |= {
                 "calls": self.confidence.median,
@@ -283,7 +291,10 @@ def summary(report: CapacityReport) -> Sequence[str]:
     lines = [report.sentence]
     if report.partial:
         lines.append("interrupted: only finished runs are counted")
-    if any(one.is_floor for one in report.searches):
+    mute = len(report.searches) - len(report.measured)
+    if mute and report.measured:
+        lines.append(f"{mute} of {len(report.searches)} runs had a late load only: left out")
+    if any(one.is_floor for one in report.measured):
         lines.append(
             "at least one run ended at its limit or where the generator was late: it is a floor"
         )

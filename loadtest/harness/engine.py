@@ -123,6 +123,7 @@ class _Run:
         self.lines = random.Random(f"{plan.seed}:lines")
         pid = plan.pid if self.around.bridge is None else self.around.bridge.pid
         self.watch = None if pid is None else ProcessWatch(pid)
+        await _settle(plan.settle_s, stop)
         started_at = datetime.now(UTC)
         self.began, used_s = time.monotonic(), time.process_time()
         async with asyncio.TaskGroup() as tasks:
@@ -320,6 +321,12 @@ class _Run:
                 f"allowed are {LATE_P99_LIMIT_MS:g} ms; use fewer calls or more generators"
             )
         return tuple(found)
+
+
+async def _settle(seconds: float, stop: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 def _drop(calls: set[asyncio.Task[None]], done: asyncio.Task[None]) -> None:

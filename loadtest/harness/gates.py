@@ -137,6 +137,8 @@ def _per_cent(text: str, limit: str) -> float:
     match = _SHARE.fullmatch(limit)
     if match is None:
         raise GateError(f"gate {text!r}: limit is {limit!r}, expected per cent such as 1%")
+    if float(match[1]) >= 100:
+        raise GateError(f"gate {text!r}: limit is {limit!r}, expected less than 100%")
     return float(match[1])
 
 

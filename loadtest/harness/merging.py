@@ -45,7 +45,7 @@ def merge(results: Sequence[Result]) -> Result:
             for number, result in enumerate(results, start=1)
             for why in result.invalid_because
         ),
-        notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
+        notes=(*_other_bridges(results), *dict.fromkeys(n for one in results for n in one.notes)),
         plan=_plan([result.plan for result in results]),
         machine=_machine([result.machine for result in results]),
         figures=_figures(results),
@@ -58,6 +58,15 @@ def merge(results: Sequence[Result]) -> Result:
     )
     texts = dict.fromkeys(gate.gate for result in results for gate in result.gates)
     return whole.model_copy(update={"gates": gates.judge_all(gates.parse_all(texts), whole)})
+
+
+def _other_bridges(results: Sequence[Result]) -> tuple[str, ...]:
+    """What a reader of the whole has to know where its parts are not of one bridge."""
+    where = [result.plan.get("target") or result.plan.get("voice") for result in results]
+    loaded = list(dict.fromkeys(str(one) for one in where if one))
+    if len(loaded) < 2:
+        return ()
+    return (f"the parts loaded different bridges: {', '.join(loaded)}",)
 
 
 def _start(result: Result) -> datetime:

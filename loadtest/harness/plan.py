@@ -75,6 +75,8 @@ class RunPlan:
     compat: Compatibility = field(default_factory=Compatibility)
     allowed_origins: frozenset[str] = frozenset()
     pid: int | None = None
+    settle_s: float = 0.0
+    """Between the start of the simulated model and the first call."""
     step_s: float = 1.0
     """Length of a step of the series."""
 

@@ -66,6 +66,11 @@ class Search:
         return _carried(self.trials)
 
     @property
+    def says_something(self) -> bool:
+        """At one number of calls at least the load was on time."""
+        return not all(trial.generator_late for trial in self.trials)
+
+    @property
     def is_floor(self) -> bool:
         """The bridge may carry more: the search ended at its limit, or at the generator's."""
         beyond = [trial for trial in self.trials if not trial.passed]
@@ -184,7 +189,8 @@ def _listed(runs: Sequence[int]) -> str:
 
 
 def confidence(searches: Sequence[Search]) -> Confidence:
-    """Of at least one search."""
-    if not searches:
-        raise ValueError("no search was run")
-    return Confidence(tuple(sorted(one.carried for one in searches)))
+    """Of at least one search that says something; the others are left out."""
+    runs = sorted(one.carried for one in searches if one.says_something)
+    if not runs:
+        raise ValueError("no search says anything")
+    return Confidence(tuple(runs))

@@ -52,7 +52,10 @@ class LineConditions:
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise LineError(f"{name} is {value:g}, expected {low} to {high}")
+                asked = next((a for a, (of, _) in _ASKED.items() if of == name), name)
+                raise LineError(
+                    f"line condition {asked} ({name}) is {value:g}, expected {low} to {high}"
+                )
 
     @property
     def faulty(self) -> bool:

@@ -150,7 +150,7 @@ class ScenarioModel(_Model):
     agent: AgentModel = AgentModel()
     callees: dict[str, CalleeModel] = {}
     expect: ExpectModel = ExpectModel()
-    steps: tuple[StepModel, ...]
+    steps: tuple[StepModel, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,16 @@ def test_extensible_says_in_its_sub_format_what_it_is(encoding: Encoding, bits: 
     assert decode_wav(blob) == WavAudio(b"abcdefgh", encoding, 8000, 2)
 
 
+@pytest.mark.parametrize(
+    ("size", "missing"),
+    [(4, 0), (400, 396), (2**31 - 1 - 36, 0), (2**32 - 1, 0)],
+    ids=["whole", "cut", "2 GiB for unknown", "4 GiB for unknown"],
+)
+def test_what_the_file_announced_and_does_not_hold_is_counted(size: int, missing: int) -> None:
+    audio = decode_wav(riff(fmt(), b"data" + struct.pack("<I", size) + b"abcd"))
+    assert (audio.data, audio.missing_bytes) == (b"abcd", missing)
+
+
 def test_a_last_half_frame_is_dropped() -> None:
     blob = riff(fmt(tag=1, channels=2, bits=16), chunk(b"data", b"abcdefg"))
     assert decode_wav(blob) == WavAudio(b"abcd", Encoding.PCM16, 8000, 2)
@@ -179,8 +189,8 @@ BLOCK_ALIGN_1 = struct.pack("<HHIIHH", 7, 2, 8000, 8000, 1, 8)
         (riff(chunk(b"fmt ", b"short"), NO_DATA), "fmt chunk is 5 bytes long, expected 16"),
         (riff(fmt(tag=3, bits=32), NO_DATA), "tag is 0x0003 (IEEE float), expected 1 PCM"),
         (riff(fmt(tag=99), NO_DATA), "format tag is 0x0063 (unknown here), expected"),
-        (riff(fmt(tag=1, bits=24), NO_DATA), "PCM16 with 24 bits a sample, expected 16"),
-        (riff(fmt(tag=1, bits=8), NO_DATA), "PCM16 with 8 bits a sample, expected 16"),
+        (riff(fmt(tag=1, bits=24), NO_DATA), "PCM with 24 bits a sample, expected 16"),
+        (riff(fmt(tag=1, bits=8), NO_DATA), "PCM with 8 bits a sample, expected 16"),
         (riff(fmt(channels=6), NO_DATA), "channels is 6, expected 1 or 2"),
         (riff(fmt(channels=0), NO_DATA), "channels is 0, expected 1 or 2"),
         (riff(fmt(rate_hz=0), NO_DATA), "rate_hz is 0, expected a sample rate"),

@@ -105,7 +105,8 @@ def test_every_packaged_scenario_can_be_loaded(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('nmae = "x"\nsteps = []', "name: Field required; nmae: Extra inputs are not permitted"),
+        ('nmae = "x"\n[[steps]]\ndo = "wait"\nms = 1', "name: Field required; nmae: Extra inputs"),
+        ('name = "x"\nsteps = []', "steps: Tuple should have at least 1 item"),
         ('name = "x"\n[[steps]]\ndo = "sing"', "steps.0: Input tag 'sing' found"),
         ('name = "x"\n[[steps]]\ndo = "wait"\nms = -1', "steps.0.wait.ms: Input should be greater"),
         ('name = "x"\n[[steps]]\ndo = "speak"', "expected either call or wav"),
@@ -114,7 +115,7 @@ def test_every_packaged_scenario_can_be_loaded(name: str) -> None:
         ('name = "x"\n[[steps]]\ndo = "press"\ndigits = "x"', "steps.0.press.digits"),
         ("name = ", "Invalid value"),
     ],
-    ids=["keys", "step", "number", "source", "call", "wav", "digits", "toml"],
+    ids=["keys", "no steps", "step", "number", "source", "call", "wav", "digits", "toml"],
 )
 def test_a_wrong_file_is_refused_with_its_name_and_every_fault(
     tmp_path: Path, text: str, complaint: str
@@ -141,6 +142,17 @@ def test_a_recording_at_another_rate_is_converted_with_a_note(tmp_path: Path) ->
     heard = np.frombuffer(audiocodecs.ulaw_to_pcm16(ulaw), dtype="<i2").astype(float)
     assert np.argmax(np.abs(np.fft.rfft(heard))) == 440
     assert np.sqrt(np.mean(heard**2)) == pytest.approx(8000 / 2**0.5, rel=0.02)
+
+
+def test_a_recording_that_is_cut_short_is_used_with_a_note(tmp_path: Path) -> None:
+    whole = audiocodecs.encode_wav(audiocodecs.WavAudio(b"\x10\x90" * 8000))
+    (tmp_path / "cut.wav").write_bytes(whole[:-4000])
+    scenario = scenarios.load(
+        write(tmp_path, 'name = "x"\n[[steps]]\ndo = "speak"\nwav = "cut.wav"')
+    )
+    assert scenario.notes == (
+        f"{tmp_path / 'cut.wav'}: the file is cut short by 500 ms, used as far as it goes",
+    )
 
 
 @pytest.mark.parametrize(
@@ -207,8 +219,9 @@ def test_conditions_of_the_line_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["loss", "loss=1", "loss=1ms", "lost=1%", "loss=95%", "snr=3%"])
 def test_conditions_that_make_no_sense_are_refused(text: str) -> None:
-    with pytest.raises(scenarios.LineError, match="expected"):
+    with pytest.raises(scenarios.LineError, match="expected") as refused:
         scenarios.parse_conditions([text])
+    assert text.partition("=")[0] in str(refused.value)
 
 
 def test_an_unknown_packaged_name_lists_what_there_is() -> None:

@@ -28,7 +28,7 @@ from loadtest.harness.capacity import (
 from loadtest.harness.cli import PrepareBridge
 from loadtest.harness.commands import run as running
 from loadtest.harness.engine import RunError
-from loadtest.harness.exits import GATE_FAILED, INTERRUPTED
+from loadtest.harness.exits import GATE_FAILED, INTERRUPTED, INVALID
 from loadtest.harness.gates import GateError
 from loadtest.harness.own_bridge import DEFAULT_GATES, Window, light_gates
 from loadtest.harness.search import SearchPlan, Trial
@@ -119,6 +119,8 @@ def _finish(report: CapacityReport, out: Path) -> None:
     click.echo(f"wrote {out}")
     if report.partial:
         sys.exit(INTERRUPTED)
+    if not report.measured:
+        sys.exit(INVALID)
     if not report.confidence.runs[-1]:
         sys.exit(NOTHING_CARRIED)
 

@@ -76,6 +76,7 @@ class Asked:
     degrade: tuple[str, ...]
     gates: tuple[str, ...]
     pid: int | None
+    settle_s: float
     account_sid: str
     auth_token_env: str | None
     allow_origins: tuple[str, ...]
@@ -160,6 +161,14 @@ class Asked:
     help="Make the bridge look bad, to see gates fail: delay=50ms, drop=0.001, forget-marks.",
 )
 @click.option("--gate", "gates", multiple=True, metavar="GATE", help="NAME.p95=800ms or NAME=0.")
+@click.option(
+    "--settle",
+    "settle_s",
+    callback=duration(0, 600),
+    default="0s",
+    help="Before the first call, while the simulated model is there already: a bridge that keeps "
+    "sessions ready finds it within 30s.",
+)
 @click.option("--pid", type=click.IntRange(1), help="Process of the bridge, to be watched.")
 @click.option("--account-sid", default=Account().sid, help="The account the bridge takes calls of.")
 @click.option("--auth-token-env", metavar="NAME", help="Variable with the account's auth token.")
@@ -232,6 +241,7 @@ def plan_of(asked: Asked, prepare: PrepareBridge, folder: Path) -> RunPlan:
         account=_account(asked),
         allowed_origins=frozenset(asked.allow_origins) if asked.yes_i_own_this_target else NOWHERE,
         pid=asked.pid,
+        settle_s=asked.settle_s,
         compat=compatibility(asked.dialect, asked.no_signature, asked.parameters, asked.resolve),
     )
     _check_gates(plan.gates, plan)
@@ -251,6 +261,10 @@ def _where(
         raise TargetError(f"expected one of {', '.join(ways)}; given: {came}")
     if asked.own_bridge is not None:
         environ = dict(prepare(TRIAGE_FILE, folder))
+        if asked.pid is not None:
+            raise TargetError(
+                "--pid: with --own-bridge its process is watched anyway; leave it out"
+            )
         log = asked.out / "bridge.log"
         return OwnBridge(asked.own_bridge, asked.workers, environ, log), None
     way: Way = "media" if asked.target else "voice"
@@ -282,7 +296,10 @@ def introduce(console: Console, asked: Asked, plan: RunPlan) -> None:
     if plan.realtime == "simulated" and plan.target is not None:
         url = f"ws://127.0.0.1:{plan.realtime_port}/v1/realtime"
         console.print(f"the simulated model: the bridge has to have REALTIME_URL={url}")
-        console.print("a bridge of ours POOL_SIZE=0 too: before this run no session can be had")
+        if asked.settle_s:
+            console.print(f"the first call comes in {asked.settle_s:g} s", markup=False)
+        else:
+            console.print("a bridge of ours: POOL_SIZE=0 too, or --settle 35s here")
     if plan.realtime != "openai":
         return
     console.print(f"expected cost: {estimate(plan, asked.realtime_model)}")

@@ -110,6 +110,34 @@ def test_the_report_counts_what_every_run_carried() -> None:
     assert found["confidence"] == 0.75
 
 
+def test_a_load_that_was_always_late_measured_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "capacity.json"
+    bounds = ("--runs", "1", "--start", "2", "--limit", "2", "--window", "2", "--trials", "1")
+    strict = ("--generator-late-ms", "0.1")
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, *PROGRAM, *bounds, *strict, "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env=alone_in(tmp_path),
+    )
+    report = json.loads(out.read_text())
+    (trial,) = report["runs"][0]["trials"]
+    assert trial["generator_late"], "nothing is on time to a tenth of a millisecond at p99"
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert report["capacity"]["calls"] is None
+    assert "nothing was measured" in done.stdout
+
+
+def test_runs_with_a_late_load_only_are_left_out_and_told() -> None:
+    late = Search((Trial(40, generator_late=True),), 1000)
+    good = Search((Trial(30), Trial(35, ("lost frames",))), 1000)
+    report = CapacityReport({}, (late, good), "2026-01-01T00:00:00+00:00", 1.0)
+    assert report.to_json()["capacity"]["calls"] == 30
+    assert summary(report)[1:] == ["1 of 2 runs had a late load only: left out"]
+
+
 async def test_any_bridge_is_searched_by_runs_with_every_gate(tmp_path: Path) -> None:
     bridge = await asyncio.create_subprocess_exec(
         sys.executable, str(BRIDGE), "none", stdout=asyncio.subprocess.PIPE

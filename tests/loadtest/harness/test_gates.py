@@ -39,6 +39,7 @@ def test_gates_are_read(text: str, gate: Gate) -> None:
         ("lost_frames.p95=1ms", "is a count, expected lost_frames or lost_frames.share"),
         ("turns.share=1%", "turns is a count, expected turns$"),
         ("lost_frames.share=1", "limit is '1', expected per cent such as 1%"),
+        ("lost_frames.share=101%", "limit is '101%', expected less than 100%"),
     ],
 )
 def test_gates_that_make_no_sense_are_refused(text: str, message: str) -> None:

@@ -83,6 +83,14 @@ def test_merged_results_hold_all_values_and_sums(make_result: MakeResult) -> Non
     }
 
 
+def test_parts_of_different_bridges_are_told(make_result: MakeResult) -> None:
+    other = make_result(plan={"target": "ws://127.0.0.1:2/media", "calls": 2, "seed": 1})
+    assert merge([make_result(), make_result()]).notes == ()
+    assert merge([make_result(), other]).notes == (
+        "the parts loaded different bridges: ws://127.0.0.1:1/media, ws://127.0.0.1:2/media",
+    )
+
+
 def test_gates_are_judged_anew_on_the_whole(make_result: MakeResult) -> None:
     gates = parse_all(["greeting.max=5ms"])
     one, two = (make_result({"greeting": [value]}) for value in (1.0, 9.0))

@@ -17,6 +17,7 @@ from loadtest.harness.gates import parse_all
 from loadtest.harness.plan import OwnBridge, RunPlan
 from loadtest.harness.result import Result
 from loadtest.harness.serving import ServingError
+from loadtest.harness.surroundings import free_port
 from loadtest.harness.target import Target
 from loadtest.scenarios.line import PERFECT
 
@@ -78,6 +79,52 @@ async def bridge_that(
 
     async with serve(serve_one, "127.0.0.1", 0) as server:
         yield next(iter(server.sockets)).getsockname()[1], heard
+
+
+@contextlib.asynccontextmanager
+async def bridge_that_needs_the_model(realtime_port: int) -> AsyncIterator[int]:
+    """Closes every stream until a connection of its own to the model is up, as a pool would."""
+    ready = asyncio.Event()
+
+    async def look_for_the_model() -> None:
+        while not ready.is_set():
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", realtime_port)
+                writer.close()
+                ready.set()
+            await asyncio.sleep(0.2)
+
+    async def serve_one(connection: ServerConnection) -> None:
+        if not ready.is_set():
+            await connection.close(1013, "no session")
+        async for _ in connection:
+            pass
+
+    looking = asyncio.create_task(look_for_the_model())
+    try:
+        async with serve(serve_one, "127.0.0.1", 0) as server:
+            yield next(iter(server.sockets)).getsockname()[1]
+    finally:
+        looking.cancel()
+
+
+async def test_a_bridge_that_keeps_sessions_ready_is_given_time_to_find_the_model(
+    tmp_path: Path,
+) -> None:
+    realtime_port = free_port()
+    async with bridge_that_needs_the_model(realtime_port) as port:
+        changes = {"realtime": "simulated", "realtime_port": realtime_port, "settle_s": 2.0}
+        result = await run(foreign_plan(tmp_path, port, **changes, for_s=2.0))
+    assert result.counts["calls"] == 3
+    assert not any("no session" in error for error in result.errors)
+
+
+async def test_a_stop_while_a_bridge_settles_ends_the_run(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    async with bridge_that("listens") as (port, _), asyncio.timeout(30):
+        result = await run(foreign_plan(tmp_path, port, settle_s=600.0, for_s=300.0), stop=stop)
+    assert result.partial
 
 
 async def test_a_run_through_the_webhook_of_our_own_bridge_loses_nothing(tmp_path: Path) -> None:

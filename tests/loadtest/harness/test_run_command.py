@@ -44,6 +44,8 @@ NOWHERE = "ws://127.0.0.1:9/media"
         ),
         (["--target", NOWHERE, "--scenario", "opera"], "no scenario 'opera'"),
         (["--target", NOWHERE, "--line", "loss=much"], "line condition 'loss=much': expected"),
+        (["--target", NOWHERE, "--line", "loss=200%"], "line condition loss (loss_percent) is 200"),
+        (["--own-bridge", "--pid", "1"], "--pid: with --own-bridge"),
         (["--target", NOWHERE, "--degrade", "melt"], "melt"),
         (["--target", NOWHERE, "--for", "soon"], "expected a time such as 90s, 2m or 1h"),
         (["--target", NOWHERE, "--ramp", "0/s"], "expected a rate up to 1000/s"),
@@ -106,6 +108,16 @@ def test_merge_adds_files_up_and_judges_gates_on_the_whole(
     assert (whole.kind, whole.figures["greeting"].count, whole.counts["calls"]) == ("merged", 3, 4)
     bad = [*good[:-1], "greeting.max=25ms"]
     assert CliRunner().invoke(loadtest_group(), bad).exit_code == 1
+
+
+def test_merge_counts_no_run_twice(make_result: MakeResult, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(make_result({"greeting": [10.0]}), tmp_path / f"{name}.json")
+    files = [str(tmp_path / name) for name in ("a.json", "b.json")]
+    done = CliRunner().invoke(loadtest_group(), ["merge", *files, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "b.json: the same run as" in done.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_merge_carries_a_late_run_into_the_exit_status(

@@ -124,5 +124,13 @@ def test_the_sentence_says_what_is_known_and_what_is_not() -> None:
 def test_runs_are_put_together_in_order() -> None:
     searches = [Search((Trial(calls),), 1000) for calls in (30, 10, 20)]
     assert confidence(searches) == Confidence((10, 20, 30))
-    with pytest.raises(ValueError, match="no search was run"):
+    with pytest.raises(ValueError, match="no search says anything"):
         confidence([])
+
+
+def test_a_run_whose_load_was_always_late_says_nothing_about_the_bridge() -> None:
+    late = Search((Trial(40, generator_late=True), Trial(20, generator_late=True)), 1000)
+    assert not late.says_something
+    assert confidence([late, Search((Trial(30),), 1000)]) == Confidence((30,))
+    with pytest.raises(ValueError, match="no search says anything"):
+        confidence([late])
