@@ -34,7 +34,7 @@ def capacity(out: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[st
         [sys.executable, *PROGRAM, *arguments, *PATIENT, "--out", str(out)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
         env=alone_in(out.parent),
     )
@@ -118,7 +118,7 @@ def test_a_load_that_was_always_late_measured_nothing(tmp_path: Path) -> None:
         [sys.executable, *PROGRAM, *bounds, *strict, "--out", str(out)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
         env=alone_in(tmp_path),
     )

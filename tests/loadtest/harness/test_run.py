@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -117,6 +118,23 @@ async def test_a_bridge_that_keeps_sessions_ready_is_given_time_to_find_the_mode
         result = await run(foreign_plan(tmp_path, port, **changes, for_s=2.0))
     assert result.counts["calls"] == 3
     assert not any("no session" in error for error in result.errors)
+
+
+async def test_two_runs_with_one_seed_are_different_calls(tmp_path: Path) -> None:
+    """A bridge that keeps a ledger would answer the second run with what it decided in the first."""
+    sids: list[str] = []
+
+    async def note_the_sid(connection: ServerConnection) -> None:
+        async for message in connection:
+            event = json.loads(message)
+            if event["event"] == "start":
+                sids.append(event["start"]["callSid"])
+
+    async with serve(note_the_sid, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        for _ in range(2):
+            await run(foreign_plan(tmp_path, port, seed=7, for_s=1.0))
+    assert len(sids) == len(set(sids)) == 6
 
 
 async def test_a_stop_while_a_bridge_settles_ends_the_run(tmp_path: Path) -> None:
