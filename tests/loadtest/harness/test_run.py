@@ -121,7 +121,7 @@ async def test_a_bridge_that_keeps_sessions_ready_is_given_time_to_find_the_mode
 
 
 async def test_two_runs_with_one_seed_are_different_calls(tmp_path: Path) -> None:
-    """A bridge that keeps a ledger would answer the second run with what it decided in the first."""
+    """A bridge with a ledger would answer the second run with what it decided in the first."""
     sids: list[str] = []
 
     async def note_the_sid(connection: ServerConnection) -> None:
