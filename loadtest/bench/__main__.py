@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +83,13 @@ def _system_names(_: click.Context, __: click.Parameter, text: str) -> tuple[str
 @click.option("--limit", type=click.IntRange(1, 5_000), default=1_500, help="Most calls tried.")
 @click.option("--no-transcripts", is_flag=True, help="The model writes nothing down.")
 @click.option("--tls", is_flag=True, help="TLS on the model leg, with a self-made certificate.")
+@click.option("--tls-callers", is_flag=True, help="TLS on the callers' leg too: implies --tls.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/bench.json"))
 def main(
     quick: bool,
     with_picows: bool,
     tls: bool,
+    tls_callers: bool,
     no_transcripts: bool,
     out: Path,
     **given: Any,  # noqa: ANN401 -- click's
@@ -106,20 +108,36 @@ def main(
     try:
         with alone(), tempfile.TemporaryDirectory(prefix="bench-") as folder:
             talk = TurnPlan(transcripts=not no_transcripts)
-            uvloop.run(_measure(plan, talk, tls, Path(folder), out))
+            with_tls = Tls(model=tls or tls_callers, callers=tls_callers)
+            uvloop.run(_measure(plan, talk, with_tls, Path(folder), out))
     except BenchError as error:
         raise click.ClickException(str(error)) from error
 
 
-async def _measure(plan: BenchPlan, talk: TurnPlan, tls: bool, folder: Path, out: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Which legs have it."""
+
+    model: bool
+    callers: bool
+
+
+async def _measure(plan: BenchPlan, talk: TurnPlan, tls: Tls, folder: Path, out: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    certificate = make_certificate(folder) if tls else None
+    certificate = make_certificate(folder) if tls.model else None
+    client = None
     if certificate is not None:
         environment = {"SSL_CERT_FILE": str(certificate.public)}
+        if tls.callers:
+            environment |= certificate.shown_by_system
+            client = certificate.client_context()
         plan = replace(plan, environment=environment, calls_per_second=_TLS_CALLS_PER_SECOND)
     plan = _within_file_limit(plan, console)
     seats = Seats.find()
-    conditions = Conditions.here(seats, realtime_priority=take_core(seats.rig_core), tls=tls)
+    fifo = take_core(seats.rig_core)
+    conditions = Conditions.here(
+        seats, realtime_priority=fifo, tls=tls.model, callers_tls=tls.callers
+    )
     for line in conditions.lines():
         console.print(line)
     if not talk.transcripts:
@@ -129,7 +147,7 @@ async def _measure(plan: BenchPlan, talk: TurnPlan, tls: bool, folder: Path, out
         console.print(level_line(system, level))
 
     absences = [_watched(console, seats)]
-    rig = Rig(talk, certificate.server_context() if certificate else None)
+    rig = Rig(talk, certificate.server_context() if certificate else None, client)
     await rig.start()
     try:
         runs = await Bench(plan, rig, seats, folder, say).run()

@@ -1,4 +1,4 @@
-"""A self-made certificate for the model's side, for measuring with TLS."""
+"""A self-made certificate, for measuring with TLS on the model's leg and on the callers'."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.public, self.key)
         return context
+
+    def client_context(self) -> ssl.SSLContext:
+        """TLS for the side that trusts this certificate and no other."""
+        return ssl.create_default_context(cafile=self.public)
+
+    @property
+    def shown_by_system(self) -> dict[str, str]:
+        """Settings of a system that ends TLS on its own port."""
+        return {"TLS_CERT": str(self.public), "TLS_KEY": str(self.key)}
 
 
 def make_certificate(folder: Path) -> Certificate:

@@ -52,15 +52,19 @@ class Conditions:
     seats: Seats
     realtime_priority: bool
     tls: bool
+    """On the model's leg."""
+    callers_tls: bool = False
 
     @classmethod
-    def here(cls, seats: Seats, *, realtime_priority: bool, tls: bool) -> Conditions:
+    def here(
+        cls, seats: Seats, *, realtime_priority: bool, tls: bool, callers_tls: bool = False
+    ) -> Conditions:
         arguments = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
         python = (
             f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})"
         )
         optimised = "--enable-optimizations" in arguments
-        return cls(python, optimised, _cpu_model(), seats, realtime_priority, tls)
+        return cls(python, optimised, _cpu_model(), seats, realtime_priority, tls, callers_tls)
 
     def lines(self) -> list[str]:
         build = "profile-guided" if self.optimised_build else "without profile-guided optimisation"
@@ -69,8 +73,10 @@ class Conditions:
         else:
             seats = f"system on core {self.seats.system_core}, rig on core {self.seats.rig_core}"
         priority = "SCHED_FIFO" if self.realtime_priority else "normal priority (no SCHED_FIFO)"
-        leg = "TLS" if self.tls else "no TLS"
-        return [f"{self.python}, {build}", f"{self.cpu}; {seats}; {priority}; model leg: {leg}"]
+        legs = {"model": self.tls, "callers": self.callers_tls}
+        secured = " and ".join(f"{leg}'s" for leg, on in legs.items() if on)
+        tls = f"TLS on the {secured} leg" if secured else "no TLS"
+        return [f"{self.python}, {build}", f"{self.cpu}; {seats}; {priority}; {tls}"]
 
 
 def _cpu_model() -> str:

@@ -66,9 +66,16 @@ class _Seat:
 class Rig:
     """Start it, point a bridge at ``realtime_url``, then set calls and measure, again and again."""
 
-    def __init__(self, plan: TurnPlan | None = None, tls: SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        plan: TurnPlan | None = None,
+        tls: SSLContext | None = None,
+        callers_tls: SSLContext | None = None,
+    ) -> None:
+        """``tls`` is the model's, as a server; ``callers_tls`` for media addresses with wss."""
         self._board = Board(plan or TurnPlan())
         self._tls = tls
+        self._callers_tls = callers_tls
         self._seats: list[_Seat] = []
         self._sessions: set[ModelSession] = set()
         self._dialled = 0
@@ -132,15 +139,20 @@ class Rig:
         seat = _Seat(Caller(self._board, call))
         try:
             async with asyncio.timeout(_DIAL_TIMEOUT_S):
-                seat.transport, _ = await ws_connect(
-                    lambda: seat.caller, media_url, use_aiofastnet=True
-                )
+                seat.transport = await self._connect(seat.caller, media_url)
         except (OSError, TimeoutError, WSError):
             del self._board.calls[call.number]
             self._failed += 1
             return
         self._seats.append(seat)
         self._wheel.add(seat.caller.beat)
+
+    async def _connect(self, caller: Caller, media_url: str) -> WSTransport:
+        tls = self._callers_tls if media_url.startswith("wss:") else None
+        transport, _ = await ws_connect(
+            lambda: caller, media_url, use_aiofastnet=True, ssl_context=tls
+        )
+        return transport
 
     @contextlib.asynccontextmanager
     async def deciding(self, per_second: float, media_url: str) -> AsyncIterator[Visits]:
@@ -167,7 +179,7 @@ class Rig:
         self._board.calls[call.number] = call
         try:
             async with asyncio.timeout(_VISIT_TIMEOUT_S):
-                transport, _ = await ws_connect(lambda: caller, media_url, use_aiofastnet=True)
+                transport = await self._connect(caller, media_url)
                 self._wheel.add(caller.beat)
                 await asyncio.sleep(_VISIT_S)
                 caller.press(PERSON_KEY)

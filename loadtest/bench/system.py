@@ -7,6 +7,7 @@ import fcntl
 import os
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from types import TracebackType
 
@@ -124,8 +125,12 @@ class System:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def _tls(self) -> bool:
+        return "TLS_CERT" in self._environment
+
+    @property
     def media_url(self) -> str:
-        return f"ws://127.0.0.1:{self._port}/media"
+        return f"{'wss://localhost' if self._tls else 'ws://127.0.0.1'}:{self._port}/media"
 
     def _command(self) -> list[str]:
         module, *arguments = SYSTEMS[self.name]
@@ -181,6 +186,9 @@ class System:
 
     def _ready(self) -> bool:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=1.0)
+        if self._tls:
+            trusted = ssl.create_default_context(cafile=self._environment["TLS_CERT"])
+            connection = HTTPSConnection("localhost", self._port, timeout=1.0, context=trusted)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200

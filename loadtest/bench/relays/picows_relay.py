@@ -139,7 +139,9 @@ async def listen(options: Options, leg: type[CallerLeg] = CallerLeg) -> asyncio.
             return WSUpgradeResponseWithListener(ready, None)
         return leg(options, opening)
 
-    return await ws_create_server(accept, options.host, options.port, backlog=BACKLOG)
+    return await ws_create_server(
+        accept, options.host, options.port, backlog=BACKLOG, ssl=options.tls
+    )
 
 
 async def main(options: Options) -> None:

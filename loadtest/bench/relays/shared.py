@@ -8,6 +8,7 @@ import contextlib
 import gc
 import os
 import signal
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -46,6 +47,15 @@ class Options:
     host: str
     port: int
     realtime_url: str
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """As our bridge's: TLS_CERT and TLS_KEY."""
+        if "TLS_CERT" not in os.environ:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
+        return context
 
 
 def run(serve: Callable[[Options], Awaitable[None]]) -> None:

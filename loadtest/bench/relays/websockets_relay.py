@@ -101,6 +101,7 @@ async def listen(options: Options) -> Server:
         compression=None,
         ping_interval=None,
         backlog=BACKLOG,
+        ssl=options.tls,
     )
 
 

@@ -8,11 +8,12 @@ import orjson
 import pytest
 from picows import WSMsgType, WSTransport
 
+from loadtest.bench.bench import BRIDGE_SETTINGS
 from loadtest.bench.certificate import make_certificate
 from loadtest.bench.relays.picows_relay import CallerLeg
 from loadtest.bench.rig import Rig
 from loadtest.bench.sequence import Faults
-from loadtest.bench.system import CEILING, YARDSTICK, Reading, Seats, System
+from loadtest.bench.system import BRIDGE, CEILING, YARDSTICK, Reading, Seats, System
 from tests.loadtest.bench.conftest import QUICK, Relay
 
 WINDOW_S = 0.8
@@ -43,13 +44,22 @@ async def test_a_relay_carries_conversations_whole(name: str, rig: Rig, tmp_path
     assert after.cpu_ns > before.cpu_ns
 
 
-async def test_tls_on_the_model_leg_carries_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [CEILING, YARDSTICK, BRIDGE])
+@pytest.mark.parametrize("callers_too", [False, True], ids=["model's leg", "both legs"])
+async def test_tls_carries_the_same(name: str, callers_too: bool, tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
-    rig = Rig(QUICK, certificate.server_context())
+    rig = Rig(QUICK, certificate.server_context(), certificate.client_context())
     await rig.start()
-    environment = {"REALTIME_URL": rig.realtime_url, "SSL_CERT_FILE": str(certificate.public)}
+    environment = {
+        **BRIDGE_SETTINGS,
+        "XDG_CACHE_HOME": str(tmp_path),
+        "REALTIME_URL": rig.realtime_url,
+        "SSL_CERT_FILE": str(certificate.public),
+        **(certificate.shown_by_system if callers_too else {}),
+    }
     try:
-        async with System(CEILING, environment, ANYWHERE, tmp_path) as system:
+        async with System(name, environment, ANYWHERE, tmp_path) as system:
+            assert system.media_url.startswith("wss:" if callers_too else "ws:")
             await rig.set_calls(3, system.media_url)
             level = (await rig.measure(WINDOW_S, nothing, settle_s=0.1)).level
             await rig.set_calls(0, system.media_url)
