@@ -25,7 +25,15 @@ from bridge.cli._store import (
     with_stores,
 )
 from bridge.store.cipher import normalised
-from bridge.store.reading import MAX_LISTED, TODAY, CallFilter, CallLine, list_calls, read_call
+from bridge.store.reading import (
+    MAX_LISTED,
+    TODAY,
+    UNDECIDED,
+    CallFilter,
+    CallLine,
+    list_calls,
+    read_call,
+)
 from bridge.store.settings import StoreSettings
 from bridge.store.store import Store
 from dispatch.context import is_e164
@@ -137,9 +145,9 @@ def _row(line: CallLine, reveal: bool) -> tuple[str, ...]:
         line.tenant or "-",
         masked(line.caller, reveal) if line.caller else "-",
         line.entry,
-        line.intent or "-",
+        line.intent or (UNDECIDED if line.side == "ai" else "-"),
         "-" if line.confidence is None else f"{line.confidence:.2f}",
-        line.route or ("-" if line.side == "ai" else TODAY),
+        line.route or (UNDECIDED if line.side == "ai" else TODAY),
         one_line(line.reason or line.side_reason or "-"),
         line.end_status or "-",
         "-" if line.duration_s is None else str(line.duration_s),

@@ -145,6 +145,7 @@ async def houses(url: str, folder: Path) -> AsyncIterator[Houses]:
                 "GREETING_CACHE": str(own / "lines"),
                 "MAKE_LINES": "off",
                 "POOL_SIZE": "0",
+                "ANSWER_WAIT_S": "10",  # a slow machine's answers are today's flow: no call here
             }
             servers.append(ServingProcesses(environ, port, 2, own))
         for server in servers:

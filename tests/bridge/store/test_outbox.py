@@ -303,7 +303,7 @@ async def test_a_running_worker_delivers_what_it_is_told_of_and_finishes_when_st
     running = asyncio.create_task(worker.run())
     await desk.decided(SMS)
     worker.nudge()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await begun.wait()
         worker.stop()
         may_end.set()

@@ -149,7 +149,7 @@ async def test_the_daily_job_ends_when_it_is_told(store: Store, clock: ManualClo
     stop = asyncio.Event()
     running = asyncio.create_task(DailyPurge(store, lambda _: 1, clock).run(stop))
     stop.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await running
 
 

@@ -101,7 +101,7 @@ async def test_a_process_asks_until_it_is_told_to_stop(
     await ledger.open_call(samples.opening(started_at=clock.now - ASKED_AFTER_S))
     stop = asyncio.Event()
     running = asyncio.create_task(reconciler.run(stop))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await twilio.answered.wait()
         stop.set()
         await running

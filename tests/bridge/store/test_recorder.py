@@ -208,7 +208,7 @@ async def test_a_running_recorder_writes_by_itself_and_the_rest_when_stopped(
     running = asyncio.create_task(recorder.run())
     count = select(func.count()).select_from(timeline)
     record.note(500.0, Note("digit"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await store.database.read(lambda c: c.scalar(count)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         record.note(501.0, Note("digit"))

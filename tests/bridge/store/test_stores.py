@@ -151,7 +151,7 @@ async def test_a_process_keeps_its_books_until_it_is_stopped(
         await books.ledger.record_decision(samples.decision(number), [SideEffect("sms", {})])
         books.recorder(tenant).opened(opened, 0.0).note(0.0, Note("digit"))
     books.nudge()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await delivered.wait()
         books.stop()
         await running
