@@ -12,7 +12,6 @@ from urllib.parse import quote, urlencode
 from pydantic import SecretStr
 
 from bridge.call.limits import CallLimits
-from bridge.certificate import CertificateFiles
 from bridge.origin import Origin
 from bridge.outward_settings import OutwardSettings
 from bridge.protocol.realtime_session import SessionSettings
@@ -115,13 +114,6 @@ class WebSettings:
     """What Twilio calls, and therefore what it signs; never taken from a request."""
     insecure_local: bool
     """No signatures, no tokens, loopback only."""
-    certificate: CertificateFiles | None = None
-    """TLS ends at our own port; None where a load balancer ends it."""
-
-    @property
-    def scheme(self) -> Literal["http", "https"]:
-        """Of the port we listen on."""
-        return "http" if self.certificate is None else "https"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ import structlog
 from starlette.applications import Starlette
 
 from bridge.books import Books, open_books
-from bridge.certificate import ShownCertificate
 from bridge.config import Settings
 from bridge.control import TrafficControl
 from bridge.errors import ConfigurationError
@@ -201,13 +200,10 @@ async def serve(
 ) -> None:
     """Take calls on ``listening`` until asked to stop; returns when nothing is left of any."""
     before = asyncio.all_tasks()
-    files = settings.web.certificate
-    shown = None if files is None else ShownCertificate(files)
-    tls = None if shown is None else shown.context
-    server = HttpServer(parts.app, listening, parts.switchboard.ws_protocol, tls)
+    server = HttpServer(parts.app, listening, parts.switchboard.ws_protocol)
     async with keeping_books(parts), asyncio.TaskGroup() as tasks:
         tasks.create_task(server.run_until_stopped(), name="http")
-        reloading = tasks.create_task(_reload(settings, parts, shown, stop), name="reload")
+        reloading = tasks.create_task(_reload(settings, parts, stop), name="reload")
         leaving = tasks.create_task(_leave(server, stop), name="leave")
         try:
             await parts.switchboard.start()
@@ -232,17 +228,10 @@ async def _leave(server: HttpServer, stop: StopRequests) -> None:
     server.leave()
 
 
-async def _reload(
-    settings: Settings, parts: Parts, shown: ShownCertificate | None, stop: StopRequests
-) -> None:
-    """New triage files take effect for calls that come from then on: all of them or none.
-
-    The certificate is renewed whatever becomes of them.
-    """
+async def _reload(settings: Settings, parts: Parts, stop: StopRequests) -> None:
+    """New triage files take effect for calls that come from then on: all of them or none."""
     while True:
         await stop.reload_asked()
-        if shown is not None:
-            _renew(shown)
         if parts.tenants is None:
             continue
         try:
@@ -257,15 +246,6 @@ async def _reload(
             parts.control.renew()
         await parts.switchboard.renew()
         log.info("reloaded", tenants=len(tenants.all))
-
-
-def _renew(shown: ShownCertificate) -> None:
-    try:
-        shown.renew()
-    except ConfigurationError as error:
-        log.error("certificate_refused", faults=list(error.faults))
-    else:
-        log.info("certificate_renewed")
 
 
 async def _drain(settings: Settings, parts: Parts, stop: StopRequests) -> None:

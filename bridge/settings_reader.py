@@ -9,7 +9,6 @@ from typing import Literal, get_args
 from pydantic import SecretStr
 
 from bridge.call.limits import CallLimits
-from bridge.certificate import CertificateFiles
 from bridge.config import (
     DEFAULT_GREETING,
     DEFAULT_INSTRUCTIONS,
@@ -297,31 +296,12 @@ def _web(env: Environment, host: str, port: int, insecure_local: bool) -> WebSet
         env.fault(
             f"--insecure-local with --host {host}: unsigned calls are served on loopback only"
         )
-    certificate = _certificate(env)
-    listening = Origin("http" if certificate is None else "https", host.strip("[]"), port)
-    origin = _origin(env, listening, insecure_local)
-    return WebSettings(host, port, origin, insecure_local, certificate)
+    return WebSettings(host, port, _origin(env, host, port, insecure_local), insecure_local)
 
 
-def _certificate(env: Environment) -> CertificateFiles | None:
-    chain, key = env.text("TLS_CERT"), env.text("TLS_KEY")
-    if not chain and not key:
-        return None
-    if not chain or not key:
-        there, missing = ("TLS_CERT", "TLS_KEY") if chain else ("TLS_KEY", "TLS_CERT")
-        env.fault(f"{there} is set without {missing}, expected both or neither")
-        return None
-    files = CertificateFiles(Path(chain), Path(key))
-    try:
-        files.context()
-    except ConfigurationError as error:
-        env.faults.extend(error.faults)
-        return None
-    return files
-
-
-def _origin(env: Environment, listening: Origin, insecure_local: bool) -> Origin:
+def _origin(env: Environment, host: str, port: int, insecure_local: bool) -> Origin:
     text = env.text("PUBLIC_URL")
+    listening = Origin("http", host.strip("[]"), port)
     if not text:
         if not insecure_local:
             env.fault("PUBLIC_URL is not set, expected the https:// address that Twilio calls")

@@ -90,10 +90,9 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
 
 
 def _announce(settings: Settings) -> None:
-    web = settings.web
-    listening = Origin(web.scheme, web.host.strip("[]"), web.port)
+    listening = Origin("http", settings.web.host.strip("[]"), settings.web.port)
     click.echo(f"listening on {listening.url('')}")
-    click.echo(f"Twilio calls {web.origin.url('/voice')}")
+    click.echo(f"Twilio calls {settings.web.origin.url('/voice')}")
 
 
 # --- several processes ------------------------------------------------------------------------
@@ -101,8 +100,6 @@ def _announce(settings: Settings) -> None:
 
 async def _check(settings: Settings) -> None:
     """Raises ConfigurationError for whatever would keep a worker from starting."""
-    if settings.web.certificate is not None:
-        settings.web.certificate.context()
     parts = await assemble(settings)
     await parts.outward.close()
     if parts.books is not None:

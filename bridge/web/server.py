@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -48,15 +47,10 @@ class HttpServer(uvicorn.Server):
     """Serves ``app`` on a bound socket, which it then owns.
 
     ``ws_protocol`` makes the protocol of an upgraded connection; None refuses every upgrade.
-    With ``tls`` every connection has to begin with a handshake.
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        listening: socket.socket,
-        ws_protocol: Callable[..., object] | None,
-        tls: ssl.SSLContext | None = None,
+        self, app: ASGIApp, listening: socket.socket, ws_protocol: Callable[..., object] | None
     ) -> None:
         self._app = app
         self._leaving = False
@@ -75,7 +69,6 @@ class HttpServer(uvicorn.Server):
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=FINISH_WAIT_S,
-                ssl_context_factory=None if tls is None else lambda _config, _usual: tls,
             )
         )
         self._listening = listening
