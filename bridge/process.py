@@ -8,6 +8,7 @@ import gc
 import random
 import signal
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -197,10 +198,14 @@ async def serve(
     listening: socket.socket,
     stop: StopRequests,
     started: Callable[[], None],
+    tls: ssl.SSLContext | None = None,
 ) -> None:
-    """Take calls on ``listening`` until asked to stop; returns when nothing is left of any."""
+    """Take calls on ``listening`` until asked to stop; returns when nothing is left of any.
+
+    ``tls``: see ``HttpServer``.
+    """
     before = asyncio.all_tasks()
-    server = HttpServer(parts.app, listening, parts.switchboard.ws_protocol)
+    server = HttpServer(parts.app, listening, parts.switchboard.ws_protocol, tls)
     async with keeping_books(parts), asyncio.TaskGroup() as tasks:
         tasks.create_task(server.run_until_stopped(), name="http")
         reloading = tasks.create_task(_reload(settings, parts, stop), name="reload")

@@ -1,4 +1,4 @@
-"""The bridge of the bench with a part left out, so that the part's cost can be told.
+"""The bridge of the bench with a part left out or TLS on its own port, to tell what that costs.
 
 Not for calls of people: without its record nobody knows afterwards what was said.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from dataclasses import replace
+from pathlib import Path
 
 import click
 
@@ -23,23 +25,36 @@ PARTS = ("record", "guard")
 
 
 @click.command()
-@click.option("--without", required=True, type=click.Choice(PARTS))
+@click.option("--without", type=click.Choice(PARTS))
+@click.option("--certificate", envvar="TLS_CERT", type=click.Path(path_type=Path), help="PEM.")
+@click.option("--key", envvar="TLS_KEY", type=click.Path(path_type=Path), help="PEM.")
 @click.option("--host", default="127.0.0.1")
 @click.option("--port", required=True, type=click.IntRange(1, 65535))
-def main(without: str, host: str, port: int) -> None:
-    """Serve as ``serve --insecure-local`` does, without one part."""
+def main(
+    without: str | None, certificate: Path | None, key: Path | None, host: str, port: int
+) -> None:
+    """Serve as ``serve --insecure-local`` does, but for what is asked."""
     settings = Settings.from_env(os.environ, host=host, port=port, insecure_local=True)
     configure_logs(settings.log, settings.secrets)
 
+    tls = None
+    if certificate is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate, key)
+
     def fit(services: Services) -> Services:
-        if without == "record":
-            return replace(services, keep_record=None)
-        return replace(services, traffic=None)
+        match without:
+            case "record":
+                return replace(services, keep_record=None)
+            case "guard":
+                return replace(services, traffic=None)
+        return services
 
     async def run() -> None:
         stop = StopRequests()
         with stop.on_signals(), bind(host, port) as listening:
-            await serve(settings, await assemble(settings, fit), listening, stop, lambda: None)
+            parts = await assemble(settings, fit)
+            await serve(settings, parts, listening, stop, lambda: None, tls)
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -47,10 +48,16 @@ class HttpServer(uvicorn.Server):
     """Serves ``app`` on a bound socket, which it then owns.
 
     ``ws_protocol`` makes the protocol of an upgraded connection; None refuses every upgrade.
+    ``tls`` is there to be measured: in front of callers something made for it ends TLS, which
+    renews its certificate and knows what to do with strangers.
     """
 
     def __init__(
-        self, app: ASGIApp, listening: socket.socket, ws_protocol: Callable[..., object] | None
+        self,
+        app: ASGIApp,
+        listening: socket.socket,
+        ws_protocol: Callable[..., object] | None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._app = app
         self._leaving = False
@@ -69,6 +76,7 @@ class HttpServer(uvicorn.Server):
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=FINISH_WAIT_S,
+                ssl_context_factory=None if tls is None else lambda _config, _usual: tls,
             )
         )
         self._listening = listening

@@ -31,7 +31,7 @@ class Certificate:
 
     @property
     def shown_by_system(self) -> dict[str, str]:
-        """Settings of a system that ends TLS on its own port."""
+        """For the environment of a system that ends TLS on its own port."""
         return {"TLS_CERT": str(self.public), "TLS_KEY": str(self.key)}
 
 

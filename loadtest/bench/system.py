@@ -38,6 +38,8 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
 }
 """Module to run and its first arguments; all take ``--host`` and ``--port``."""
 
+_BRIDGE_WITH_TLS = "bridge.cli._bench_bridge"
+"""``serve`` leaves TLS on its port to what stands in front."""
 BRIDGE, YARDSTICK, CEILING = "bridge", "websockets", "picows"
 
 
@@ -134,6 +136,8 @@ class System:
 
     def _command(self) -> list[str]:
         module, *arguments = SYSTEMS[self.name]
+        if self._tls and self.name == BRIDGE:
+            module, arguments = _BRIDGE_WITH_TLS, []
         command = [sys.executable, "-m", module, *arguments]
         return [*command, "--host", "127.0.0.1", "--port", str(self._port)]
 

@@ -50,7 +50,7 @@ class Options:
 
     @property
     def tls(self) -> ssl.SSLContext | None:
-        """As our bridge's: TLS_CERT and TLS_KEY."""
+        """Of the bench's certificate, where callers come with TLS."""
         if "TLS_CERT" not in os.environ:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
