@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from loadtest.bench.system import inherited
+
 READY_WITHIN_S = 90.0
 STOP_WITHIN_S = 60.0
 
@@ -51,7 +53,7 @@ class ServingProcesses:
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
-                env={**os.environ, **self._environ},
+                env={**inherited(os.environ), **self._environ},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )
@@ -113,10 +115,23 @@ class ServingProcesses:
     def logged(self, *events: str) -> Iterator[dict[str, Any]]:
         """What the processes logged of these kinds so far."""
         for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("{"):
-                entry = json.loads(line)
-                if entry.get("event") in events:
-                    yield entry
+            entry = entry_in(line)
+            if entry.get("event") in events:
+                yield entry
+
+
+def entry_in(line: str) -> dict[str, Any]:
+    """The entry that a line ends with; empty where there is none, or not all of it yet.
+
+    A process that is killed as it writes leaves half a line, and the next one goes on behind it.
+    """
+    start = line.find("{")
+    while start >= 0:
+        with contextlib.suppress(json.JSONDecodeError):
+            found: dict[str, Any] = json.loads(line[start:])
+            return found
+        start = line.find('{"', start + 1)
+    return {}
 
 
 def _held(pid: int) -> Held:

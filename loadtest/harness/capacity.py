@@ -114,6 +114,7 @@ class CapacityReport:
                 {
                     "carried": one.carried,
                     "floor": one.is_floor,
+                    "left_out": not one.says_something,
                     "trials": [trial.to_json() for trial in one.trials],
                 }
                 for one in self.searches

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,14 +21,17 @@ from loadtest.harness.result import (
 )
 
 
-def merge(results: Sequence[Result]) -> Result:
+def merge(results: Sequence[Result], names: Sequence[str] = ()) -> Result:
     """One result of several generators that ran beside each other (or one after the other).
+
+    ResultError where a run is among them twice, in a merged one too; ``names`` say which then.
 
     Gates of the parts are judged anew on the whole. Seconds of the series are put together by the
     clock. A run that was not valid makes the whole not valid.
     """
     if not results:
         raise ResultError("nothing to merge")
+    parts = _parts(results, names or [f"part {n}" for n in range(1, len(results) + 1)])
     starts = [_start(result) for result in results]
     first = min(starts)
     ends = [
@@ -53,11 +58,29 @@ def merge(results: Sequence[Result]) -> Result:
         outcomes=_sum(result.outcomes for result in results),
         errors=_sum(result.errors for result in results),
         series=_series(results, [(start - first).total_seconds() for start in starts]),
+        parts=parts,
         turns=sampled([turn for result in results for turn in result.turns]),
         process=next((result.process for result in results if result.process), None),
     )
     texts = dict.fromkeys(gate.gate for result in results for gate in result.gates)
     return whole.model_copy(update={"gates": gates.judge_all(gates.parse_all(texts), whole)})
+
+
+def _parts(results: Sequence[Result], names: Sequence[str]) -> tuple[str, ...]:
+    """Every run that these are made of, by the fingerprint of its result."""
+    found: dict[str, str] = {}
+    for result, name in zip(results, names, strict=True):
+        for part in result.parts or (_fingerprint(result),):
+            if part in found:
+                raise ResultError(f"{name}: holds a run that {found[part]} holds, expected it once")
+            found[part] = name
+    return tuple(found)
+
+
+def _fingerprint(result: Result) -> str:
+    """Two runs are never the same to the last figure; a copied file is."""
+    text = json.dumps(result.to_json(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _other_bridges(results: Sequence[Result]) -> tuple[str, ...]:

@@ -156,6 +156,8 @@ class Result(_Model):
     turns: tuple[Waterfall, ...] = ()
     gates: tuple[Judged, ...] = ()
     process: Process | None = None
+    parts: tuple[str, ...] = ()
+    """Of a merged result: fingerprints of the runs in it."""
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True)

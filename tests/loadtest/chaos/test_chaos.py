@@ -16,7 +16,7 @@ from bridge.cli.chaos import spoken_lines
 from loadtest.chaos.lateness import Lateness
 from loadtest.chaos.plan import EVERY_FAULT, PROCESS, CallPlan, draw_call
 from loadtest.chaos.run import TRIAGE_FILE, Report, Wanted, run
-from loadtest.chaos.system import Held, ServingProcesses
+from loadtest.chaos.system import Held, ServingProcesses, entry_in
 from loadtest.chaos.verdict import faults_of_call, left_behind, waits
 from loadtest.twilio import CallEvent, CallResult, SimulatedTwilio, WaitFor
 from loadtest.twilio.outcomes import CallerHungUp, FlexTask, Outcome, StudioReturn
@@ -215,3 +215,20 @@ def test_what_a_worker_still_holds_is_named() -> None:
         "worker 1 holds 60 files, a fresh one 20",
         "worker 1 grew from 1000 to 90000 KiB",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "entry"),
+    [
+        ('{"pid": 7, "event": "ready"}', {"pid": 7, "event": "ready"}),
+        ('{"pid": 6, "even{"pid": 7, "event": "ready"}', {"pid": 7, "event": "ready"}),
+        ('{"pid": 7, "event": ', {}),
+        ("Traceback (most recent call last):", {}),
+        ("", {}),
+    ],
+    ids=["whole", "behind one of a process that was killed", "not all of it yet", "text", "empty"],
+)
+def test_logs_are_read_though_processes_die_as_they_write(
+    line: str, entry: dict[str, object]
+) -> None:
+    assert entry_in(line) == entry

@@ -88,6 +88,7 @@ async def bridge_that_needs_the_model(realtime_port: int) -> AsyncIterator[int]:
     ready = asyncio.Event()
 
     async def look_for_the_model() -> None:
+        await asyncio.sleep(1)  # the first call of a run that does not wait comes before
         while not ready.is_set():
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", realtime_port)

@@ -111,13 +111,19 @@ def test_merge_adds_files_up_and_judges_gates_on_the_whole(
 
 
 def test_merge_counts_no_run_twice(make_result: MakeResult, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        write(make_result({"greeting": [10.0]}), tmp_path / f"{name}.json")
-    files = [str(tmp_path / name) for name in ("a.json", "b.json")]
-    done = CliRunner().invoke(loadtest_group(), ["merge", *files, "--out", str(tmp_path / "out")])
-    assert done.exit_code == 2
-    assert "b.json: the same run as" in done.output
-    assert not (tmp_path / "out").exists()
+    for name, greeting_ms in (("a", 10.0), ("b", 20.0), ("copy", 10.0)):
+        write(make_result({"greeting": [greeting_ms]}), tmp_path / f"{name}.json")
+
+    def merged(*names: str) -> tuple[int, str]:
+        files = [str(tmp_path / name) for name in names]
+        done = CliRunner().invoke(loadtest_group(), ["merge", *files, "--out", str(tmp_path)])
+        return done.exit_code, done.output.replace("\n", "")
+
+    status, said = merged("a.json", "copy.json")
+    assert (status, (tmp_path / "merged.json").exists()) == (2, False)
+    assert "copy.json: holds a run that" in said
+    assert merged("a.json", "b.json")[0] == 0
+    assert merged("b.json", "merged.json")[0] == 2
 
 
 def test_merge_carries_a_late_run_into_the_exit_status(

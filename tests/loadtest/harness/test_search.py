@@ -131,6 +131,9 @@ def test_runs_are_put_together_in_order() -> None:
 def test_a_run_whose_load_was_always_late_says_nothing_about_the_bridge() -> None:
     late = Search((Trial(40, generator_late=True), Trial(20, generator_late=True)), 1000)
     assert not late.says_something
+    failed_above = Search((Trial(40, ("lost frames",)), Trial(20, generator_late=True)), 1000)
+    assert not failed_above.says_something
+    assert Search((Trial(40, ("lost frames",)),), 1000).says_something
     assert confidence([late, Search((Trial(30),), 1000)]) == Confidence((30,))
     with pytest.raises(ValueError, match="no search says anything"):
         confidence([late])
