@@ -11,6 +11,7 @@ from typing import Any
 
 from loadtest.harness import gates
 from loadtest.harness.figures import Latency
+from loadtest.harness.merge_notes import notes_on, runs_in
 from loadtest.harness.result import (
     Figure,
     Result,
@@ -27,17 +28,20 @@ def merge(results: Sequence[Result], names: Sequence[str] = ()) -> Result:
     ResultError where a run is among them twice, in a merged one too; ``names`` say which then.
 
     Gates of the parts are judged anew on the whole. Seconds of the series are put together by the
-    clock. A run that was not valid makes the whole not valid.
+    clock. A run that was not valid makes the whole not valid. Parts that are not one load are
+    noted: other bridges, other times, other plans, the same seed.
     """
     if not results:
         raise ResultError("nothing to merge")
-    parts = _parts(results, names or [f"part {n}" for n in range(1, len(results) + 1)])
+    names = names or [f"part {number}" for number in range(1, len(results) + 1)]
+    parts = _parts(results, names)
     starts = [_start(result) for result in results]
     first = min(starts)
     ends = [
         start + timedelta(seconds=result.seconds)
         for start, result in zip(starts, results, strict=True)
     ]
+    noted = notes_on(results, names, list(zip(starts, ends, strict=True)))
     whole = Result(
         version=results[0].version,
         kind="merged",
@@ -50,7 +54,7 @@ def merge(results: Sequence[Result], names: Sequence[str] = ()) -> Result:
             for number, result in enumerate(results, start=1)
             for why in result.invalid_because
         ),
-        notes=(*_other_bridges(results), *dict.fromkeys(n for one in results for n in one.notes)),
+        notes=tuple(dict.fromkeys([*noted, *(note for one in results for note in one.notes)])),
         plan=_plan([result.plan for result in results]),
         machine=_machine([result.machine for result in results]),
         figures=_figures(results),
@@ -83,20 +87,15 @@ def _fingerprint(result: Result) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _other_bridges(results: Sequence[Result]) -> tuple[str, ...]:
-    """What a reader of the whole has to know where its parts are not of one bridge."""
-    where = [result.plan.get("target") or result.plan.get("voice") for result in results]
-    loaded = list(dict.fromkeys(str(one) for one in where if one))
-    if len(loaded) < 2:
-        return ()
-    return (f"the parts loaded different bridges: {', '.join(loaded)}",)
-
-
 def _start(result: Result) -> datetime:
+    """ResultError for a time that says nothing of others, which has no offset."""
     try:
-        return datetime.fromisoformat(result.started_at)
+        start = datetime.fromisoformat(result.started_at)
     except ValueError:
-        raise ResultError(f"started_at is {result.started_at!r}, expected ISO 8601") from None
+        start = None
+    if start is None or start.tzinfo is None:
+        raise ResultError(f"started_at is {result.started_at!r}, expected ISO 8601 with an offset")
+    return start
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -117,14 +116,15 @@ def _figures(results: Sequence[Result]) -> dict[str, Figure]:
 
 def _plan(plans: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What all share; ``calls`` are added up; what differs is listed under ``differing``."""
-    names = dict.fromkeys(name for plan in plans for name in plan)
-    values = {name: [plan.get(name) for plan in plans] for name in names}
+    runs = [run for plan in plans for run in runs_in(plan)]
+    names = dict.fromkeys(name for run in runs for name in run)
+    values = {name: [run.get(name) for run in runs] for name in names if name != "calls"}
     shared = {name: of[0] for name, of in values.items() if all(one == of[0] for one in of)}
     differing = {name: of for name, of in values.items() if name not in shared}
-    if "calls" in values:
-        shared["calls"] = sum(int(one or 0) for one in values["calls"])
-        differing.pop("calls", None)
-    return {**shared, "generators": len(plans), "differing": differing}
+    calls = (
+        {"calls": sum(int(plan.get("calls") or 0) for plan in plans)} if "calls" in names else {}
+    )
+    return {**shared, **calls, "generators": len(runs), "differing": differing}
 
 
 def _machine(machines: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -83,13 +83,99 @@ def test_merged_results_hold_all_values_and_sums(make_result: MakeResult) -> Non
     }
 
 
-def test_parts_of_different_bridges_are_told(make_result: MakeResult) -> None:
-    other = make_result(plan={"target": "ws://127.0.0.1:2/media", "calls": 2, "seed": 1})
-    same = make_result({"greeting": [1.0]})
-    assert merge([make_result(), same]).notes == ()
-    assert merge([make_result(), other]).notes == (
-        "the parts loaded different bridges: ws://127.0.0.1:1/media, ws://127.0.0.1:2/media",
+PLAN = {"target": "ws://127.0.0.1:1/media", "calls": 2, "scenarios": {"faq": 1.0}}
+SAME = "the same callers in the same order, expected a seed each"
+HARDLY = "hardly a common load, expected runs at the same time"
+
+
+def run_of(make_result: MakeResult, seed: int, at: str = "12:00:00", **plan: object) -> Result:
+    """Ten seconds of a load, as it differs from other parts."""
+    started_at = f"2025-03-01T{at}+00:00"
+    return make_result(plan={**PLAN, "seed": seed, **plan}, started_at=started_at)
+
+
+def test_parts_of_one_load_need_no_note(make_result: MakeResult) -> None:
+    parts = [
+        run_of(make_result, 0),
+        run_of(make_result, 1, "12:00:05", calls=7),
+        run_of(make_result, 2),
+    ]
+    assert merge(parts).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("second", "note"),
+    [
+        (
+            {"target": "ws://127.0.0.1:2/media"},
+            "the parts loaded different bridges: ws://127.0.0.1:1/media, ws://127.0.0.1:2/media",
+        ),
+        (
+            {"at": "12:00:06"},
+            f"all parts ran at once for 4 s only, the shortest of them ran for 10 s: {HARDLY}",
+        ),
+        (
+            {"at": "12:00:10"},
+            "at no time did all parts run: no common load, expected runs at the same time",
+        ),
+        (
+            {"seed": 0, "calls": 3},
+            f"part 1 and part 2 have the same seed, 0: {SAME}",
+        ),
+        (
+            {"profile": "fast", "scenarios": {"faq": 2.0}},
+            "the parts' plans differ in scenarios, profile",
+        ),
+    ],
+    ids=["bridge", "little time in common", "no time in common", "seed", "plan"],
+)
+def test_parts_that_are_not_one_load_are_told(
+    make_result: MakeResult, second: dict[str, Any], note: str
+) -> None:
+    parts = [run_of(make_result, 0), run_of(make_result, **{"seed": 1, **second})]
+    assert merge(parts).notes == (note,)
+
+
+def test_every_part_with_the_seed_is_named(make_result: MakeResult) -> None:
+    parts = [run_of(make_result, seed, calls=calls) for calls, seed in enumerate([4, 4, 5, 4])]
+    assert merge(parts, ["a.json", "b.json", "c.json", "d.json"]).notes == (
+        f"a.json, b.json and d.json have the same seed, 4: {SAME}",
     )
+
+
+def test_the_same_seed_for_other_callers_is_no_matter(make_result: MakeResult) -> None:
+    parts = [run_of(make_result, 4), run_of(make_result, 4, scenarios={"billing": 1.0})]
+    assert merge(parts).notes == ("the parts' plans differ in scenarios",)
+
+
+def test_a_merged_part_is_looked_into(make_result: MakeResult) -> None:
+    one, two, three = (
+        run_of(make_result, 0, profile="fast"),
+        run_of(make_result, 1, profile="slow"),
+        run_of(make_result, 1, profile="slow", target="ws://127.0.0.1:2/media"),
+    )
+    nested, flat = merge([merge([one, two]), three]), merge([one, two, three])
+    assert nested.plan == flat.plan
+    assert flat.plan == {
+        "calls": 6,
+        "scenarios": {"faq": 1.0},
+        "generators": 3,
+        "differing": {
+            "target": [PLAN["target"], PLAN["target"], "ws://127.0.0.1:2/media"],
+            "seed": [0, 1, 1],
+            "profile": ["fast", "slow", "slow"],
+        },
+    }
+    assert nested.notes == (
+        "the parts loaded different bridges: ws://127.0.0.1:1/media, ws://127.0.0.1:2/media",
+        f"part 1 and part 2 have the same seed, 1: {SAME}",
+        "the parts' plans differ in profile",
+    )
+
+
+def test_a_time_without_an_offset_is_refused(make_result: MakeResult) -> None:
+    with pytest.raises(ResultError, match=r"'2025-03-01T12:00:00', expected ISO 8601 with an"):
+        merge([make_result(started_at="2025-03-01T12:00:00")])
 
 
 def test_gates_are_judged_anew_on_the_whole(make_result: MakeResult) -> None:
