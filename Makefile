@@ -53,7 +53,7 @@ loadtest: $(STAMP) ## CALLS callers (20) for FOR (50s) against our own bridge, j
 	$(BIN)/triage-bridge loadtest run --own-bridge --calls $(or $(CALLS),20) --for $(or $(FOR),50s) --profile fast --seed 1 \
 		--gate first_model_audio.p95=800ms --gate first_audio_out.p95=1400ms --gate barge_in.p95=300ms \
 		--gate greeting.p95=250ms --gate lost_frames=0 --gate calls_failed=0 --gate clipped_starts=0 \
-		--gate clipped_ends=0 --gate audio_after_end=0 --gate misrouted=0
+		--gate clipped_ends=0 --gate audio_after_end=0 --gate misrouted=0 --gate not_routed=0
 
 serve: $(STAMP) ## take calls (settings from the environment; see .env.example)
 	$(BIN)/triage-bridge serve

@@ -39,6 +39,8 @@ def caller_clip(path: str | PathLike[str]) -> tuple[Clip, str | None]:
     if audio.channels == 2:
         done.append("of two channels the left one taken")
         audio = audiocodecs.WavAudio(audio.channel(0), audio.encoding, audio.rate_hz)
+    if audio.encoding is audiocodecs.Encoding.ALAW:
+        done.append("A-law made mu-law")
     ulaw = audio.ulaw()
     if audio.rate_hz != TELEPHONE_HZ:
         done.append(f"resampled from {audio.rate_hz} Hz")

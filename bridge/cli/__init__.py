@@ -12,6 +12,7 @@ from bridge import __version__
 from bridge.errors import ConfigurationError
 
 WRONG_CONFIGURATION = 2
+INTERRUPTED = 130
 
 
 class FaultyConfiguration(click.ClickException):
@@ -45,6 +46,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except ConfigurationError as error:
             raise FaultyConfiguration(error) from error
+        except KeyboardInterrupt:  # click's own status for it would be that of a failure
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import audiocodecs
 from loadtest import scenarios
@@ -14,7 +15,7 @@ from loadtest.corpus import Corpus, CorpusError, RecordedCall
 from loadtest.harness.watermark import Blank
 from loadtest.realtime import KnownCall, load_scenario, scenario_names
 from loadtest.recordings import caller_clip
-from loadtest.scenarios import LineConditions, Scenario, ScenarioError
+from loadtest.scenarios import PLACES, LineConditions, Scenario, ScenarioError
 from loadtest.scenarios.line import merged
 from loadtest.twilio import (
     CallScript,
@@ -30,6 +31,8 @@ CORPUS = "corpus"
 """Every call of the corpus, one after the other in an order drawn by the seed."""
 DEFAULT = ("billing", "schedule", "emergency", "human", "faq", "billing_interrupted")
 STAYS_MS = 30_000
+RESOLVED = "resolved"
+"""The route of a recorded call that was answered on the spot: hanging up is right there."""
 _MODEL_SCRIPTS = {"other": "voicemail"}
 """The simulated model's script for an intent, where it has another name."""
 
@@ -67,10 +70,10 @@ class Callers:
     notes: tuple[str, ...]
 
     @property
-    def expect_intents(self) -> bool:
-        """Whether any of them tells with which intent the call should arrive."""
+    def expect_something(self) -> bool:
+        """Whether any of them tells where the call should arrive, or with which intent."""
         every = (caller for _, kind in self.kinds for caller in kind)
-        return any(caller.scenario.expect.get("intent") for caller in every)
+        return any(caller.scenario.expect for caller in every)
 
     def drawn(self, rng: random.Random, first_number: int = 0) -> DrawnCallers:
         """``first_number``: the last seven digits of the first caller's telephone number."""
@@ -160,7 +163,10 @@ def _corpus_caller(call: RecordedCall) -> Caller:
         steps += [WaitUntilAssistantSilent(), Speak(call.clip(turn))]
     intent = str(call.label.get("intent", ""))
     script = CallScript(steps=(*steps, StayOnLine(STAYS_MS)), to_number=call.to_number)
-    scenario = Scenario(call.call_sid, "", script, {"intent": intent} if intent else {})
+    expect: dict[str, Any] = {"intent": intent} if intent else {}
+    if call.label.get("route") == RESOLVED:
+        expect["outcome"] = PLACES
+    scenario = Scenario(call.call_sid, "", script, expect)
     data = call.label.get("data") or {}
     slots = {name: str(value) for name, value in data.items()}
     return Caller(scenario, _known(scenario, tuple(turn.text for turn in call.turns), slots))

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import click
 
 from loadtest.harness import commands
+from loadtest.harness.exits import INTERRUPTED
 
 PrepareBridge: TypeAlias = Callable[[Path, Path], Mapping[str, str]]
 """Given a triage file and an empty folder: settings that spare our own bridge the work of a first
@@ -31,6 +32,14 @@ class Commands(click.Group):
         module = importlib.import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """From the first call on a command ends interruptions itself, with what it has."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted before anything was measured", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def no_preparation(_triage_file: Path, _folder: Path) -> Mapping[str, str]:

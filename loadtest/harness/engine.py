@@ -32,6 +32,7 @@ from loadtest.twilio import CallResult, DocumentError, Fittings, Lateness, Strea
 
 LATE_P99_LIMIT_MS = 5.0
 """A generator that is later than this cannot say that the bridge was."""
+NO_CALL = "no call was placed"
 NEVER_LATE = Lateness(0, 0, 0.0, 0.0, 0.0, 0)
 PRIORITY = -10
 ENDED_WITHIN_S = 15.0
@@ -124,6 +125,8 @@ class _Run:
         pid = plan.pid if self.around.bridge is None else self.around.bridge.pid
         self.watch = None if pid is None else ProcessWatch(pid)
         await _settle(plan.settle_s, stop)
+        if stop.is_set():
+            self._over.set()
         started_at = datetime.now(UTC)
         self.began, used_s = time.monotonic(), time.process_time()
         async with asyncio.TaskGroup() as tasks:
@@ -269,6 +272,9 @@ class _Run:
         if late.count:
             figures["generator_late"] = Figure.of(late)
         measured = self.plan.measurable - (frozenset() if self._could_follow() else BY_MARKS)
+        if not self.placed:
+            measured = frozenset()
+            self.meter.note(NO_CALL)
         counts = self.meter.counts
         invalid = self._invalid(lateness.skipped_frames, late)
         result = Result(

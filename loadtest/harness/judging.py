@@ -13,9 +13,11 @@ from loadtest.harness.calllog import CallLog, TurnLog
 from loadtest.harness.meter import Meter
 from loadtest.harness.result import Waterfall
 from loadtest.harness.tracking import Answer, CallTrack, SessionTrack
+from loadtest.scenarios import Place
 from loadtest.twilio import (
     CallerHungUp,
     CallResult,
+    Dialled,
     DocumentError,
     FlexTask,
     Outcome,
@@ -24,6 +26,7 @@ from loadtest.twilio import (
     StreamEnd,
     StudioReturn,
     StudioTrigger,
+    Voicemail,
 )
 
 WAITED_S = 2.0
@@ -33,6 +36,7 @@ AFTER_SPEECH_S = 3.0
 UNDER_WAY_S = 1.0
 """What was sent so shortly before the end of the stream may have been under way."""
 FRAME_MS = 20
+NOWHERE: Place = "hangup"
 RUN_OVER = "time over"
 """Why callers hang up when the run's own time is over."""
 _NUMBERS = re.compile(r"\b(?:MZ|CA|FW|AC|WW)[0-9a-f]{32}\b|(?<=:)\d{2,5}\b")
@@ -50,11 +54,13 @@ def judge_call(
     cut = isinstance(result.outcomes[-1], CallerHungUp) and result.outcomes[-1].reason == RUN_OVER
     counts["calls_cut"] += cut
     meter.outcome(describe(result.outcome))
-    counts["misrouted"] += _misrouted(result.outcome, expect)
-    failure = _failure(result)
+    astray = None if cut else _astray(meter, result, expect)
+    failure = _failure(result, cut=cut)
     if failure is not None:
         counts["calls_failed"] += 1
         meter.error(failure)
+    elif astray is not None:
+        meter.error(astray)
     _notices(meter, result)
     counts["streams_refused"] += sum(one.end is StreamEnd.REFUSED for one in result.streams)
     _unanswered(meter, log, result, cut=cut)
@@ -93,16 +99,55 @@ def _with(place: str, data: Mapping[str, object]) -> str:
     return " ".join([place, *told])
 
 
-def _misrouted(outcome: Outcome, expect: Mapping[str, Any]) -> bool:
-    wanted = expect.get("intent")
+def _astray(meter: Meter, result: CallResult, expect: Mapping[str, Any]) -> str | None:
+    """Counts a call that did not go where its scenario expects, or not with the intent; says so."""
+    wanted, places = expect.get("intent"), expect.get("outcome", ())
+    if not wanted and not places:
+        return None
+    arrived = (one for one in reversed(result.outcomes) if place_of(one) != NOWHERE)
+    outcome = next(arrived, result.outcome)
+    place, told = place_of(outcome), _intent_told(outcome)
+    if place == NOWHERE:
+        missed, elsewhere = NOWHERE not in places, False
+    else:
+        missed = bool(wanted) and told == ""
+        elsewhere = bool(places) and place not in places
+    misrouted = elsewhere or (bool(wanted) and told not in ("", None, wanted))
+    meter.counts["not_routed"] += missed
+    meter.counts["misrouted"] += misrouted
+    if not (missed or misrouted):
+        return None
+    expected = ([f"intent={wanted}"] if wanted else []) + ([" or ".join(places)] if places else [])
+    return f"expected {', '.join(expected)}; came: {describe(outcome)}"
+
+
+def _intent_told(outcome: Outcome) -> str | None:
+    """With which intent a call arrived, empty for none; None where a call cannot have one."""
     match outcome:
         case StudioReturn(params=data) | StudioTrigger(params=data) | FlexTask(attributes=data):
-            return wanted is not None and data.get("intent") not in (None, wanted)
+            return str(data.get("intent") or "")
         case _:
-            return False
+            return None
 
 
-def _failure(result: CallResult) -> str | None:
+def place_of(outcome: Outcome) -> Place:
+    """As scenarios name it; ``NOWHERE`` for whatever merely ended the call."""
+    match outcome:
+        case StudioReturn() | StudioTrigger():
+            return "studio"
+        case FlexTask():
+            return "flex"
+        case Queued():
+            return "queue"
+        case Dialled():
+            return "dial"
+        case Voicemail():
+            return "voicemail"
+        case _:
+            return NOWHERE
+
+
+def _failure(result: CallResult, *, cut: bool) -> str | None:
     """Why the bridge failed this call, if it did."""
     outcome = result.outcomes[-1]
     if isinstance(outcome, DocumentError):
@@ -114,7 +159,7 @@ def _failure(result: CallResult) -> str | None:
             return "stream lost: connection ended without a close, or broke the protocol"
         if stream.end is StreamEnd.CLOSED_BY_SERVER and stream.close_code not in (1000, 1005):
             return f"stream closed with {stream.close_code} {stream.close_reason}".strip()
-    if not result.streams:
+    if not result.streams and not cut:
         return "no media stream was opened"
     return None
 

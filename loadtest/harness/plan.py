@@ -26,7 +26,7 @@ BY_MARKS = frozenset({
 })  # fmt: skip
 """What only shows where the model is ours, and the bridge hands mu-law on as it is."""
 UNHARMED = Degradation()
-BY_WEBHOOK = frozenset({"setup", "handover", "misrouted"})
+BY_WEBHOOK = frozenset({"setup", "handover", "misrouted", "not_routed"})
 
 Realtime: TypeAlias = Literal["simulated", "openai", "none"]
 
@@ -96,8 +96,8 @@ class RunPlan:
         found = frozenset(FIGURES) | frozenset(COUNTS)
         if self.realtime != "simulated":
             found -= BY_MARKS
-        if not self.callers.expect_intents:
-            found -= {"misrouted"}
+        if not self.callers.expect_something:
+            found -= {"misrouted", "not_routed"}
         return found if self.way == "voice" else found - BY_WEBHOOK
 
     def to_json(self) -> dict[str, Any]:

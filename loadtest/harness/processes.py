@@ -28,7 +28,9 @@ class ProcessWatch:
             time.clock_gettime_ns(_clock(pid))
             os.listdir(f"/proc/{pid}/fd")
         except OSError as error:
-            raise ProcessError(f"--pid {pid}: {error.strerror}") from None
+            gone = not Path(f"/proc/{pid}").exists()
+            why = "there is no such process" if gone else error.strerror
+            raise ProcessError(f"--pid {pid}: {why}") from None
         self.pid = pid
         self._series: list[ProcessReading] = []
         self._cpu_ns = dict(self._cpu())

@@ -6,6 +6,8 @@ errors.
 
 from loadtest.scenarios.line import LineConditions, LineError, parse_conditions
 from loadtest.scenarios.reading import (
+    PLACES,
+    Place,
     Scenario,
     ScenarioError,
     load,
@@ -15,8 +17,10 @@ from loadtest.scenarios.reading import (
 )
 
 __all__ = [
+    "PLACES",
     "LineConditions",
     "LineError",
+    "Place",
     "Scenario",
     "ScenarioError",
     "load",

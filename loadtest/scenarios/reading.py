@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,6 +19,9 @@ from loadtest.twilio.audio import SILENCE, Clip, noise_frames
 from loadtest.twilio.people import Agent, Callee, DialStatus, QueueRefusal
 
 _FOLDER = Path(__file__).parent
+Place: TypeAlias = Literal["studio", "flex", "queue", "dial", "voicemail", "hangup"]
+PLACES: tuple[Place, ...] = get_args(Place)
+"""Where a call may end."""
 
 
 class ScenarioError(ValueError):
@@ -130,9 +133,11 @@ class LineModel(_Model):
 
 
 class ExpectModel(_Model):
-    """Where the call should end."""
+    """Where the call should end. ``outcome``: any of these places; left out, whatever is no mere
+    hang-up."""
 
     intent: str = ""
+    outcome: tuple[Place, ...] = ()
 
 
 class ScenarioModel(_Model):
@@ -192,8 +197,13 @@ def load(path: Path, corpus: Corpus | None = None) -> Scenario:
         raise ScenarioError(f"{path}: {faults}") from None
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: byte {error.start} is not UTF-8") from None
-    except (OSError, tomllib.TOMLDecodeError, CorpusError, audiocodecs.WavError) as error:
+    except _UNUSABLE as error:
         raise ScenarioError(f"{path}: {error}") from None
+
+
+_UNUSABLE = (
+    OSError, tomllib.TOMLDecodeError, CorpusError, ScenarioError, audiocodecs.WavError
+)  # fmt: skip
 
 
 def packaged_names() -> tuple[str, ...]:
@@ -237,12 +247,19 @@ class _Sounds:
     def clip(self, step: SpeakStep) -> Clip:
         if step.wav is not None:
             clip, note = caller_clip(self.folder / step.wav)
+            if clip.speech is None:
+                raise ScenarioError(f"{step.wav}: nothing in it is loud enough to be heard")
             self.notes.extend([note] if note else [])
             return clip
         return self.corpus.call(step.call or "").clip(step.turn)
 
     def conversation(self, step: ConverseStep) -> Iterator[script.Step]:
         call = self.corpus.call(step.call)
+        if step.first_turn > len(call.turns):
+            raise ScenarioError(
+                f"converse: first_turn is {step.first_turn}, expected at most {len(call.turns)}, "
+                f"the turns of {step.call}"
+            )
         for turn in range(step.first_turn, len(call.turns) + 1):
             yield script.WaitUntilAssistantSilent(step.after_ms, step.max_ms)
             yield script.Speak(call.clip(turn))

@@ -106,6 +106,10 @@ def test_every_packaged_scenario_can_be_loaded(name: str) -> None:
     ("text", "complaint"),
     [
         ('nmae = "x"\n[[steps]]\ndo = "wait"\nms = 1', "name: Field required; nmae: Extra inputs"),
+        (
+            'name = "x"\n[[steps]]\ndo = "converse"\ncall = "faq"\nfirst_turn = 9',
+            "first_turn is 9, expected at most 1",
+        ),
         ('name = "x"\nsteps = []', "steps: Tuple should have at least 1 item"),
         ('name = "x"\n[[steps]]\ndo = "sing"', "steps.0: Input tag 'sing' found"),
         ('name = "x"\n[[steps]]\ndo = "wait"\nms = -1', "steps.0.wait.ms: Input should be greater"),
@@ -115,7 +119,7 @@ def test_every_packaged_scenario_can_be_loaded(name: str) -> None:
         ('name = "x"\n[[steps]]\ndo = "press"\ndigits = "x"', "steps.0.press.digits"),
         ("name = ", "Invalid value"),
     ],
-    ids=["keys", "no steps", "step", "number", "source", "call", "wav", "digits", "toml"],
+    ids=["keys", "turn", "no steps", "step", "number", "source", "call", "wav", "digits", "toml"],
 )
 def test_a_wrong_file_is_refused_with_its_name_and_every_fault(
     tmp_path: Path, text: str, complaint: str

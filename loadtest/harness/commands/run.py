@@ -244,6 +244,8 @@ def plan_of(asked: Asked, prepare: PrepareBridge, folder: Path) -> RunPlan:
         settle_s=asked.settle_s,
         compat=compatibility(asked.dialect, asked.no_signature, asked.parameters, asked.resolve),
     )
+    if asked.parameters and plan.way == "voice":
+        raise TargetError("--parameter: through the webhook the bridge's own TwiML has them")
     _check_gates(plan.gates, plan)
     return plan
 
@@ -261,10 +263,7 @@ def _where(
         raise TargetError(f"expected one of {', '.join(ways)}; given: {came}")
     if asked.own_bridge is not None:
         environ = dict(prepare(TRIAGE_FILE, folder))
-        if asked.pid is not None:
-            raise TargetError(
-                "--pid: with --own-bridge its process is watched anyway; leave it out"
-            )
+        _none_needless(asked)
         log = asked.out / "bridge.log"
         return OwnBridge(asked.own_bridge, asked.workers, environ, log), None
     way: Way = "media" if asked.target else "voice"
@@ -272,6 +271,16 @@ def _where(
     reached = compatibility("ga", True, (), asked.resolve).reached_at(url)
     here = is_loopback(urlsplit(reached).hostname or "")
     return None, Target.parse(way, url, owned=asked.yes_i_own_this_target or here)
+
+
+def _none_needless(asked: Asked) -> None:
+    """What a bridge of our own would not look at is a misunderstanding."""
+    if asked.pid is not None:
+        raise TargetError("--pid: with --own-bridge its process is watched anyway; leave it out")
+    if asked.realtime_port != REALTIME_PORT:
+        raise TargetError("--realtime-port: a bridge started by --own-bridge is told; leave it out")
+    if asked.resolve:
+        raise TargetError("--resolve: --own-bridge knows where its bridge is; leave it out")
 
 
 def _account(asked: Asked) -> Account:
@@ -286,7 +295,7 @@ def _account(asked: Asked) -> Account:
 def _check_gates(gates: tuple[Gate, ...], plan: RunPlan) -> None:
     complaint = never_measured(gates, plan.measurable)
     if complaint is not None:
-        expected = "" if plan.callers.expect_intents else ", callers who expect no intent"
+        expected = "" if plan.callers.expect_something else ", callers who expect no outcome"
         raise GateError(f"{complaint} (--realtime {plan.realtime}, through {plan.way}{expected})")
 
 

@@ -43,12 +43,12 @@ def summary(result: Result) -> RenderableType:
         ]
     if result.figures:
         parts.append(_figures(result))
-    parts.append(_counts("Counts", result.counts, most=len(result.counts)))
-    parts += [
-        _counts(title, counts, most=MOST_ROWS)
-        for title, counts in (("Outcomes", result.outcomes), ("Errors", result.errors))
-        if counts
-    ]
+    tables = (
+        ("Counts", result.counts, len(result.counts)),
+        ("Outcomes", result.outcomes, MOST_ROWS),
+        ("Errors", result.errors, MOST_ROWS),
+    )
+    parts += [_counts(title, counts, most=most) for title, counts, most in tables if counts]
     return Group(*parts)
 
 

@@ -25,6 +25,8 @@ def verdict_of(result: Result) -> Verdict:
     failed = [gate for gate in result.gates if not gate.passed]
     state = _state(result, failed)
     headline = _headline(state, len(failed), len(result.gates))
+    if not result.counts:
+        headline = "No call was placed"
     if result.partial:
         headline = f"Partial run. {headline}"
     because = (*result.invalid_because, *map(gate_line, failed))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -26,6 +28,7 @@ from loadtest.twilio import (
     Hangup,
     Notice,
     Outcome,
+    Queued,
     Severity,
     StreamEnd,
     StreamReport,
@@ -73,9 +76,14 @@ class Scene:
         self.session.spoke(len(audio), response)
         return audio, response
 
-    def judged(self, *outcomes: Outcome, **given: object) -> Counter[str]:
+    def judged(
+        self,
+        *outcomes: Outcome,
+        expect: Mapping[str, object] = MappingProxyType({"intent": "billing"}),
+        **given: object,
+    ) -> Counter[str]:
         result = call_result(*(outcomes or (Hangup(),)), **given)
-        judge_call(self.meter, self.track, self.log, result, {"intent": "billing"})
+        judge_call(self.meter, self.track, self.log, result, expect)
         return self.meter.counts
 
 
@@ -124,6 +132,47 @@ def test_another_intent_than_expected_is_misrouted() -> None:
     assert Scene().judged(StudioReturn("FW1", {"intent": "schedule"}))["misrouted"] == 1
 
 
+FLEX = FlexTask("WT1", "WW1", {"queue": "q"}, {}, 1, 1, "bridged")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expect", "text"),
+    [
+        (Hangup(), {"intent": "faq"}, "expected intent=faq; came: hangup"),
+        (CallerHungUp("caller"), {"intent": "faq"}, "expected intent=faq; came: caller hung up"),
+        (FLEX, {"intent": "faq"}, "expected intent=faq; came: flex queue=q"),
+        (Hangup(), {"outcome": ["flex"]}, "expected flex; came: hangup"),
+        (Hangup(), {"intent": "faq", "outcome": ["flex", "hangup"]}, None),
+        (FLEX, {"outcome": ["flex"]}, None),
+        (Queued("q", "bridged"), {"intent": "faq"}, None),
+        (Hangup(), {}, None),
+    ],
+    ids=[
+        "hung up", "given up", "without an intent", "another end", "may hang up", "as expected",
+        "where no intent can go", "nothing expected",
+    ],
+)  # fmt: skip
+def test_a_call_that_went_nowhere_or_without_its_intent_is_not_routed(
+    outcome: Outcome, expect: Mapping[str, object], text: str | None
+) -> None:
+    scene = Scene()
+    counts = scene.judged(outcome, expect=expect)
+    assert (counts["not_routed"], counts["misrouted"]) == (int(text is not None), 0)
+    assert [one.startswith(text or "") for one in scene.meter.errors] == [True] * bool(text)
+
+
+def test_a_call_that_went_to_another_place_than_expected_is_misrouted() -> None:
+    scene = Scene()
+    counts = scene.judged(FLEX, Hangup(), expect={"outcome": ["studio", "voicemail"]})
+    assert (counts["not_routed"], counts["misrouted"]) == (0, 1)
+    assert scene.meter.errors == {"expected studio or voicemail; came: flex queue=q": 1}
+
+
+def test_a_call_that_the_run_ended_before_its_stream_is_neither_failed_nor_lost() -> None:
+    counts = Scene().judged(CallerHungUp(RUN_OVER), streams=())
+    assert {name: count for name, count in counts.items() if count} == {"calls": 1, "calls_cut": 1}
+
+
 def test_a_call_that_the_run_ended_is_cut_and_not_failed() -> None:
     stopped = StreamReport("MZ1", "ws://x", {}, 0.0, 9.0, StreamEnd.STOPPED)
     counts = Scene().judged(CallerHungUp(RUN_OVER), streams=(stopped,))
@@ -158,7 +207,7 @@ def test_notices_are_counted_and_named_once_without_what_changes() -> None:
     scene = Scene()
     message = f"streamSid is {'MZ' + 'a' * 32!r}, expected one at 127.0.0.1:8080"
     notice = Notice(Code.STREAM_INVALID_MESSAGE, Severity.ERROR, message, 0, count=3)
-    assert scene.judged(notices=(notice,))["notices"] == 3
+    assert scene.judged(notices=(notice,), expect={})["notices"] == 3
     assert scene.meter.errors == {"31951 streamSid is '…', expected one at 127.0.0.1:…": 1}
 
 

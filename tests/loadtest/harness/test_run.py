@@ -13,9 +13,11 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from loadtest.harness.callers import read_callers
 from loadtest.harness.degrade import parse_degradation
-from loadtest.harness.engine import RunError, run
+from loadtest.harness.engine import NO_CALL, RunError, run
 from loadtest.harness.gates import parse_all
 from loadtest.harness.plan import OwnBridge, RunPlan
+from loadtest.harness.report import write_html
+from loadtest.harness.report.verdict import verdict_of
 from loadtest.harness.result import Result
 from loadtest.harness.serving import ServingError
 from loadtest.harness.surroundings import free_port
@@ -26,6 +28,7 @@ SHORT = """
 name = "short"
 [expect]
 intent = "billing"
+outcome = ["hangup", "flex"]
 [[steps]]
 do = "wait"
 ms = 300
@@ -144,6 +147,10 @@ async def test_a_stop_while_a_bridge_settles_ends_the_run(tmp_path: Path) -> Non
     async with bridge_that("listens") as (port, _), asyncio.timeout(30):
         result = await run(foreign_plan(tmp_path, port, settle_s=600.0, for_s=300.0), stop=stop)
     assert result.partial
+    assert (result.figures, result.counts, result.notes) == ({}, {}, (NO_CALL,))
+    assert verdict_of(result).headline == "Partial run. No call was placed"
+    write_html(result, tmp_path / "run.html")
+    assert NO_CALL in (tmp_path / "run.html").read_text(encoding="utf-8")
 
 
 async def test_a_run_through_the_webhook_of_our_own_bridge_loses_nothing(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ NOWHERE = "ws://127.0.0.1:9/media"
         ),
         (
             ["--own-bridge", "--scenario", "silent", "--gate", "misrouted=0"],
-            "callers who expect no intent",
+            "callers who expect no outcome",
         ),
         (
             ["--target", NOWHERE, "--realtime", "openai"],
@@ -46,6 +46,9 @@ NOWHERE = "ws://127.0.0.1:9/media"
         (["--target", NOWHERE, "--line", "loss=much"], "line condition 'loss=much': expected"),
         (["--target", NOWHERE, "--line", "loss=200%"], "line condition loss (loss_percent) is 200"),
         (["--own-bridge", "--pid", "1"], "--pid: with --own-bridge"),
+        (["--own-bridge", "--realtime-port", "9401"], "--realtime-port: a bridge started by"),
+        (["--own-bridge", "--resolve", "https://a.example=http://127.0.0.1:1"], "--resolve: --own"),
+        (["--own-bridge", "--parameter", "a=b"], "--parameter: through the webhook"),
         (["--target", NOWHERE, "--degrade", "melt"], "melt"),
         (["--target", NOWHERE, "--for", "soon"], "expected a time such as 90s, 2m or 1h"),
         (["--target", NOWHERE, "--ramp", "0/s"], "expected a rate up to 1000/s"),
@@ -94,6 +97,17 @@ async def test_an_interrupted_run_writes_its_report_and_says_so(tmp_path: Path) 
     assert result.partial
     assert result.counts["calls"] == 2
     assert "<html" in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
+def test_an_interruption_before_the_first_call_is_no_failed_gate(tmp_path: Path) -> None:
+    def interrupted(_triage_file: Path, _folder: Path) -> dict[str, str]:
+        raise KeyboardInterrupt
+
+    done = CliRunner().invoke(
+        loadtest_group(interrupted), ["run", "--own-bridge", "--out", str(tmp_path)]
+    )
+    assert done.exit_code == 130
+    assert "interrupted before anything was measured" in done.output
 
 
 def test_merge_adds_files_up_and_judges_gates_on_the_whole(
