@@ -213,6 +213,7 @@ class _Run:
             self.tracker.forget(track)
         self._followed += bool(track.arrived)
         judge_call(self.meter, track, log, result, caller.scenario.expect)
+        track.let_go()
         failed = self._note_at_once(result, log)
         if failed:
             await self._sleep(PAUSE_AFTER_FAILURE_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import weakref
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
@@ -51,6 +52,8 @@ class Latency:
 
     def __init__(self) -> None:
         self._histogram = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
+        # Else the two hold each other, and 170 KiB a second wait for a collector that seldom comes.
+        self._histogram.encoder.histogram = weakref.proxy(self._histogram)
         # The library counts in a ctypes array: numpy sees the same memory, and reads it at once
         # where the library takes milliseconds, in which no frame would leave.
         self._counts: Counts = np.frombuffer(self._histogram.counts, dtype=np.uint64)

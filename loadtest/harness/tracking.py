@@ -66,6 +66,12 @@ class CallTrack:
         """Those of them that a clear or the stream's end threw away."""
         self.first_media_after: float | None = None
 
+    def let_go(self) -> None:
+        """The call is over and judged: what refers back to it need not keep what it measured."""
+        for held in (self.watched, self.heard, self.cut, self.sessions):
+            held.clear()
+        del self.sent[:], self.arrived[:]
+
 
 class Ear:
     """The listener on a caller's line: reads the model's marks from what arrives."""
