@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
+from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,3 +75,19 @@ def test_what_is_no_histogram_is_refused(encoded: str) -> None:
 def test_nothing_recorded_has_no_percentiles() -> None:
     with pytest.raises(ValueError, match="nothing was recorded"):
         Latency().percentile_ms(50)
+
+
+def test_a_histogram_goes_with_its_last_user_and_waits_for_no_collector() -> None:
+    """A soak makes ten of them a second, and its collector seldom runs."""
+
+    def alive() -> int:
+        return sum(type(one) is HdrHistogram for one in gc.get_objects())
+
+    gc.collect()
+    before = alive()
+    gc.disable()
+    try:
+        Latency.of([1.0, 2.0]).encode()
+        assert alive() == before
+    finally:
+        gc.enable()
