@@ -5,6 +5,10 @@ and the lower bound of the difference is above zero; *faster* likewise; *same* w
 within the noise; else *undecided*: more turns or more runs are needed. How the bounds are found is
 told in ``differences``.
 
+Runs of the same bridge differ as a whole, by another minute or another neighbour on the machine.
+With one run on a side nothing in the results tells by how much, so there the lower bound has to be
+above a floor (``floor``), and *same* is what lies within it.
+
 ``alpha`` is the chance of any false "slower" or "more" in the whole comparison where nothing
 differs: it is shared out evenly among all rows that can be judged (Bonferroni). Failed calls and
 unanswered turns are always compared as well: a bridge that answers the easy turns only would look
@@ -13,65 +17,42 @@ fast.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from loadtest.harness.differences import (
-    STATISTICS,
     Difference,
+    Parted,
     Tally,
     difference,
+    difference_by_parts,
     least_count,
     p_more,
 )
-from loadtest.harness.figures import Latency
-from loadtest.harness.names import COUNTS, FIGURES
-from loadtest.harness.report.verdict import flat
+from loadtest.harness.doubts import doubts
+from loadtest.harness.names import FIGURES
+from loadtest.harness.parts import LEAST_PARTS, parts
+from loadtest.harness.questions import (
+    COUNTED,
+    DEFAULT_STATISTICS,
+    FRAMES_MEDIAN,
+    FRAMES_TAIL,
+    NOT_THE_BRIDGE,
+    PER_FRAME,
+    TURNS_MEDIAN,
+    TURNS_TAIL,
+    CompareError,
+    Question,
+    floor,
+)
 from loadtest.harness.result import Result
 
-DEFAULT_STATISTICS = ("p50", "p95")
-NOT_THE_BRIDGE = ("generator_late",)
-"""Figures that say something of the load generator: compared only where they are asked for."""
-PER_FRAME = ("uplink", "downlink", "generator_late")
-"""Neighbouring frames wait together: only runs are independent of each other, so two a side."""
-COUNTED = {"calls_failed": "calls", "streams_refused": "calls", "unanswered_turns": "turns"}
-"""Counts that are compared, and of what they are a share."""
-_OF_NO_MATTER = ("seed", "out", "html", "json")
-"""Names in a plan that may differ between runs of the same load."""
-_NOISE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%|ms)")
-
+Overall: TypeAlias = Literal["slower", "not slower", "undecided"]
 Verdict: TypeAlias = Literal["slower", "faster", "same", "undecided", "more", "no more"]
 WORSE: tuple[Verdict, ...] = ("slower", "more")
-
-
-class CompareError(ValueError):
-    """A comparison that cannot be made; the message says why, and what could be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """A difference up to the larger of both is of no practical meaning."""
-
-    share: float = 0.05
-    ms: float = 2.0
-
-    @classmethod
-    def parse(cls, text: str) -> Noise:
-        """``5%``, ``20ms`` or ``5%,20ms``; what is not named is 0. Raises CompareError."""
-        found = {"%": 0.0, "ms": 0.0}
-        for part in text.split(","):
-            match = _NOISE.fullmatch(part.strip())
-            if match is None:
-                raise CompareError(f"noise {text!r}: expected such as 5%, 20ms or 5%,20ms")
-            found[match[2]] = float(match[1])
-        return cls(found["%"] / 100, found["ms"])
-
-    def around(self, value_ms: float) -> float:
-        return max(self.ms, self.share * value_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +66,8 @@ class Row:
     noise_ms: float
     low_ms: float | None = None
     high_ms: float | None = None
+    floor_ms: float = 0.0
+    """What ``low_ms`` has to be above; more than 0 with one run on a side."""
     why: str = ""
 
 
@@ -116,30 +99,27 @@ class Comparison:
     def undecided(self) -> tuple[str, ...]:
         return tuple(row.figure for row in self.rows if row.verdict == "undecided")
 
+    @property
+    def verdict(self) -> Overall:
+        """That no calls failed more is no verdict on latencies of which not one was decided."""
+        if self.worse:
+            return "slower"
+        return "undecided" if len(self.undecided) == len(self.rows) else "not slower"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": 1,
             "kind": "comparison",
-            "verdict": "slower" if self.worse else "not slower",
+            "verdict": self.verdict,
             "worse": self.worse,
             "undecided": self.undecided,
             **asdict(self),
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """``figures`` such as ``first_audio_out.p95`` or ``barge_in``; none: all that both measured."""
-
-    figures: tuple[str, ...] = ()
-    noise: Noise = Noise()
-    alpha: float = 0.05
-    seed: int = 1
-
-
 def compare(a: Sequence[Result], b: Sequence[Result], question: Question) -> Comparison:
-    """Raises CompareError where a figure is missing or unknown, or nothing can be compared."""
-    wanted = _wanted(a, b, question.figures)
+    """Raises CompareError where a figure is missing, or nothing can be compared."""
+    wanted = _wanted(a, b, question.wanted())
     counted = [name for name in COUNTED if _both_counted(name, [*a, *b])]
     asked = [_Asked.of(name, statistic, a, b) for name, statistic in wanted]
     tests = sum(one.why is None for one in asked) + len(counted)
@@ -152,50 +132,81 @@ def compare(a: Sequence[Result], b: Sequence[Result], question: Question) -> Com
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A figure with its runs. ``why`` it cannot be judged, which depends on no value in it."""
+    """A figure with its runs. ``why`` it cannot be judged, which depends on no value in it.
+
+    ``parted`` where the runs are compared by their parts, ``lone`` with one run on a side."""
 
     name: str
     statistic: str
-    a: Sequence[Latency]
-    b: Sequence[Latency]
+    a: Sequence[Parted]
+    b: Sequence[Parted]
+    lone: bool
+    parted: bool
     why: str | None
 
     @classmethod
     def of(cls, name: str, statistic: str, a: Sequence[Result], b: Sequence[Result]) -> _Asked:
-        runs_a, runs_b = ([result.figures[name].latency() for result in side] for side in (a, b))
-        return cls(name, statistic, runs_a, runs_b, _too_little(name, statistic, runs_a, runs_b))
+        lone = min(len(a), len(b)) < 2
+        parted = lone and name in PER_FRAME
+        fewest = least_count(statistic)
+        runs_a, runs_b = (
+            [
+                Parted(
+                    result.figures[name].latency(),
+                    parts(result.series, name, fewest) if parted else (),
+                )
+                for result in side
+            ]
+            for side in (a, b)
+        )
+        why = _too_little(statistic, [*runs_a, *runs_b], parted)
+        return cls(name, statistic, runs_a, runs_b, lone, parted, why)
+
+    def means_ms(self) -> tuple[float, float]:
+        """Over the runs of A, and of B."""
+        values = (
+            [run.whole.statistic_ms(self.statistic) for run in side] for side in (self.a, self.b)
+        )
+        a_ms, b_ms = (sum(side) / len(side) for side in values)
+        return a_ms, b_ms
+
+    def difference(self, alpha: float, random: np.random.Generator) -> Difference:
+        if self.parted:
+            return difference_by_parts(self.a, self.b, self.statistic, alpha, random)
+        whole_a, whole_b = ([run.whole for run in side] for side in (self.a, self.b))
+        return difference(whole_a, whole_b, self.statistic, alpha, random)
 
 
 def _row(asked: _Asked, question: Question, alpha: float) -> Row:
     figure = f"{asked.name}.{asked.statistic}"
+    a_ms, b_ms = asked.means_ms()
+    floor_ms = floor(asked.name, asked.statistic).around(a_ms) if asked.lone else 0.0
+    noise_ms = max(question.noise.around(a_ms), floor_ms)
     if asked.why is not None:
-        a_ms, b_ms = (
-            sum(one.statistic_ms(asked.statistic) for one in side) / len(side)
-            for side in (asked.a, asked.b)
-        )
-        return Row(figure, "undecided", a_ms, b_ms, question.noise.around(a_ms), why=asked.why)
+        return Row(figure, "undecided", a_ms, b_ms, noise_ms, floor_ms=floor_ms, why=asked.why)
     # A generator for each figure: what else is compared does not change what is drawn.
     random = np.random.default_rng([question.seed, *figure.encode()])
-    found = difference(asked.a, asked.b, asked.statistic, alpha, random)
-    noise_ms = question.noise.around(found.a_ms)
-    verdict = _verdict(found, noise_ms)
-    return Row(figure, verdict, found.a_ms, found.b_ms, noise_ms, found.low_ms, found.high_ms)
+    found = asked.difference(alpha, random)
+    verdict = _verdict(found, noise_ms, floor_ms)
+    bounds = (found.low_ms, found.high_ms)
+    return Row(figure, verdict, found.a_ms, found.b_ms, noise_ms, *bounds, floor_ms)
 
 
-def _too_little(
-    name: str, statistic: str, a: Sequence[Latency], b: Sequence[Latency]
-) -> str | None:
+def _too_little(statistic: str, runs: Sequence[Parted], parted: bool) -> str | None:
     """Why the figure cannot be judged; None where it can."""
-    if name in PER_FRAME and min(len(a), len(b)) < 2:
-        return "needs 2 runs a side"
-    least, fewest = least_count(statistic), min(one.count for one in (*a, *b))
-    return f"a run has {fewest} values, {least} are needed" if fewest < least else None
+    least, fewest = least_count(statistic), min(run.whole.count for run in runs)
+    if fewest < least:
+        return f"a run has {fewest} values, {least} are needed"
+    cut = min(len(run.parts) for run in runs)
+    if parted and cut < LEAST_PARTS:
+        return f"{cut} of {LEAST_PARTS} parts of a run; longer, or 2 runs a side"
+    return None
 
 
-def _verdict(found: Difference, noise_ms: float) -> Verdict:
-    if found.low_ms > 0 and found.ms > noise_ms:
+def _verdict(found: Difference, noise_ms: float, floor_ms: float) -> Verdict:
+    if found.low_ms > floor_ms and found.ms > noise_ms:
         return "slower"
-    if found.high_ms < 0 and found.ms < -noise_ms:
+    if found.high_ms < -floor_ms and found.ms < -noise_ms:
         return "faster"
     if found.low_ms > -noise_ms and found.high_ms < noise_ms:
         return "same"
@@ -218,11 +229,10 @@ def _both_counted(name: str, results: Iterable[Result]) -> bool:
 
 
 def _wanted(
-    a: Sequence[Result], b: Sequence[Result], asked: Iterable[str]
+    a: Sequence[Result], b: Sequence[Result], wanted: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """Names and statistics, each once."""
+    """Each once."""
     measured = {side: _measured(results) for side, results in (("A", a), ("B", b))}
-    wanted = [pair for text in asked for pair in _parsed(text)]
     for name, _ in wanted:
         for side, names in measured.items():
             if name not in names:
@@ -243,23 +253,6 @@ def _wanted(
     return list(dict.fromkeys(wanted))
 
 
-def _parsed(text: str) -> list[tuple[str, str]]:
-    name, _, statistic = text.partition(".")
-    if name in COUNTS:
-        always = f"; {', '.join(COUNTED)} are always compared" if name in COUNTED else ""
-        raise CompareError(f"{name} is a count: hold it to a gate such as {name}=0{always}")
-    if name not in FIGURES:
-        raise CompareError(f"there is no figure {name!r}, expected one of {', '.join(FIGURES)}")
-    if not statistic:
-        return [(name, one) for one in DEFAULT_STATISTICS]
-    if statistic not in STATISTICS:
-        raise CompareError(
-            f"figure {text!r}: {statistic!r} cannot be compared, "
-            f"expected one of {', '.join(STATISTICS)}"
-        )
-    return [(name, statistic)]
-
-
 def _measured(results: Sequence[Result]) -> set[str]:
     """In every one of them."""
     return set.intersection(*(set(result.figures) for result in results))
@@ -268,38 +261,17 @@ def _measured(results: Sequence[Result]) -> set[str]:
 def _notes(
     a: Sequence[Result], b: Sequence[Result], compared: set[str], asked: bool
 ) -> Iterable[str]:
-    if len(a) + len(b) == 2:
+    if min(len(a), len(b)) < 2:
         yield (
-            "one run a side: how much runs differ from each other is unknown; "
-            "give several files a side, run in turns"
+            "one run a side: how much runs differ from each other is unknown, so a difference "
+            f"counts only where it is surely above {TURNS_MEDIAN.ms:g} ms at the median and "
+            f"{TURNS_TAIL.ms:g} ms elsewhere (uplink, downlink: {FRAMES_MEDIAN.ms:g} and "
+            f"{FRAMES_TAIL.ms:g} ms, and {100 * FRAMES_TAIL.share:g}%); "
+            "two or more runs a side, made in turns, tell more"
         )
-    for side, results in (("A", a), ("B", b)):
-        yield from _oddities(side, results)
     if not asked:
         everywhere = {name for result in (*a, *b) for name in result.figures}
         missing = sorted(everywhere - compared - set(NOT_THE_BRIDGE))
         if missing:
             yield f"not measured in every run, so not compared: {', '.join(missing)}"
-    yield from _differing("plan", [result.plan for result in (*a, *b)])
-    yield from _differing("machine", [_lasting(result.machine) for result in (*a, *b)])
-
-
-def _oddities(side: str, results: Sequence[Result]) -> Iterable[str]:
-    for number, result in enumerate(results, start=1):
-        if result.partial:
-            yield f"{side}{number} is partial: it was interrupted"
-        if not result.valid:
-            yield f"{side}{number} is not valid: {'; '.join(result.invalid_because)}"
-
-
-def _lasting(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """What a machine is, without what was measured on it."""
-    return {name: value for name, value in machine.items() if isinstance(value, str | int)}
-
-
-def _differing(what: str, tables: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    texts = [flat(dict(table)) for table in tables]
-    for name in dict.fromkeys(name for text in texts for name in text):
-        values = list(dict.fromkeys(text.get(name, "unset") for text in texts))
-        if len(values) > 1 and name not in _OF_NO_MATTER:
-            yield f"the {what}s differ: {name} is {' / '.join(values)}"
+    yield from doubts(a, b)

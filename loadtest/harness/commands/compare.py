@@ -1,20 +1,22 @@
-"""``loadtest compare``: is B slower than A beyond noise? For CI: exit status 0 no, 1 yes."""
+"""``loadtest compare``: is B slower than A beyond noise? For CI, so the exit status says it too."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from loadtest.harness.comparing import CompareError, Comparison, Noise, Question, compare
+from loadtest.harness.comparing import Comparison, Overall, compare
+from loadtest.harness.exits import GATE_FAILED, INVALID, PASSED
+from loadtest.harness.questions import CompareError, Noise, Question
 from loadtest.harness.report.comparison import table
 from loadtest.harness.result import Result, ResultError, read
 
-SLOWER = 1
+STATUS: Mapping[Overall, int] = {"not slower": PASSED, "slower": GATE_FAILED, "undecided": INVALID}
 _PLAIN_WIDTH = 120
 
 
@@ -49,16 +51,19 @@ def command(
 ) -> None:
     """Say whether B is slower than A beyond noise, or fails more calls.
 
-    Exit status: 0 no, 1 yes, 2 the comparison cannot be made. Several runs a side, made in turns
-    (A B A B), let the difference from run to run count.
+    Exit status: 0 no, 1 yes, 2 the comparison cannot be made, 3 nothing could be decided. Several
+    runs a side, made in turns (A B A B), let the difference from run to run count; with one run a
+    side small differences are left undecided.
     """
+    paths_a, paths_b = _sides(files, a, b)
     try:
-        side_a, side_b = (_read_all(paths, accept_invalid) for paths in _sides(files, a, b))
-        found = compare(side_a, side_b, _question(**asked))  # type: ignore[arg-type]
-    except (CompareError, ResultError) as error:
+        question = _question(**asked)  # type: ignore[arg-type]
+        results = _read_all([*paths_a, *paths_b], accept_invalid)
+        found = compare(results[: len(paths_a)], results[len(paths_a) :], question)
+    except CompareError as error:
         raise click.UsageError(str(error)) from error
     _tell(found, as_json)
-    sys.exit(SLOWER if found.worse else 0)
+    sys.exit(STATUS[found.verdict])
 
 
 def _sides(
@@ -67,25 +72,35 @@ def _sides(
     if files and (a or b):
         raise click.UsageError("give either A.json B.json, or --a and --b")
     if a and b:
-        return _paths(a), _paths(b)
+        return _paths("--a", a), _paths("--b", b)
     if len(files) != 2:
         raise click.UsageError(f"{len(files)} files, expected A.json B.json, or --a and --b")
     return [Path(files[0])], [Path(files[1])]
 
 
-def _paths(given: Sequence[str]) -> list[Path]:
-    return [Path(one) for text in given for one in text.split(",") if one]
+def _paths(option: str, given: Sequence[str]) -> list[Path]:
+    paths = [Path(one) for text in given for one in text.split(",") if one]
+    if not paths:
+        raise click.UsageError(f"{option} names no file")
+    return paths
 
 
 def _read_all(paths: Sequence[Path], accept_invalid: bool) -> list[Result]:
-    results = []
-    for path in paths:
-        result = read(path)
+    """Raises CompareError with the faults of all files, a line each: unreadable ones first."""
+    results: dict[Path, Result] = {}
+    faults: list[str] = []
+    for path in dict.fromkeys(paths):
+        try:
+            results[path] = read(path)
+        except ResultError as error:
+            faults.append(str(error))
+    for path, result in results.items():
         if not result.valid and not accept_invalid:
             why = "; ".join(result.invalid_because)
-            raise CompareError(f"{path}: the run is not valid ({why}); --accept-invalid takes it")
-        results.append(result)
-    return results
+            faults.append(f"{path}: the run is not valid ({why}); --accept-invalid takes it")
+    if faults:
+        raise CompareError("\n".join(faults))
+    return [results[path] for path in paths]
 
 
 def _question(figures: tuple[str, ...], noise: str, alpha: float, seed: int) -> Question:

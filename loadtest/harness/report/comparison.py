@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -16,6 +18,8 @@ def table(found: Comparison) -> RenderableType:
     """For ``Console.print``."""
     head = _head(found)
     alarms = f"{100 * found.alpha:g} % of comparisons of equals raise a false alarm, at most"
+    if any(row.floor_ms for row in found.rows):
+        alarms += ", while runs of equals lie no further apart than the note below allows for"
     made = _table("figure", "A ms", "B ms", "B - A ms", "between", "noise", "verdict")
     for row in found.rows:
         made.add_row(*_cells(row))
@@ -31,13 +35,23 @@ def table(found: Comparison) -> RenderableType:
 
 def _head(found: Comparison) -> Text:
     """Says no more than was found: what is undecided is not the same."""
-    if found.worse:
-        return Text(f"B is slower than A, or fails more: {', '.join(found.worse)}", "bold red")
-    undecided, rows = len(found.undecided), len(found.rows)
-    if undecided:
-        told = f"Nothing shows that B is slower than A; {undecided} of {rows} rows are undecided"
-        return Text(f"{told}: more turns or more runs would tell", "bold yellow")
-    return Text("B is not slower than A beyond noise", "bold green")
+    match found.verdict:
+        case "slower":
+            told, style = f"B is slower than A, or fails more: {', '.join(found.worse)}", "bold red"
+        case "undecided":
+            told = "Nothing could be decided: every latency is undecided; "
+            told, style = told + "more turns or more runs would tell", "bold red"
+        case "not slower" if found.undecided:
+            told = "B is not slower than A in what could be decided; more turns or more runs would "
+            told, style = (
+                f"{told}tell of the undecided: {', '.join(found.undecided)}",
+                "bold yellow",
+            )
+        case "not slower":
+            told, style = "B is not slower than A beyond noise", "bold green"
+        case _:
+            assert_never(found.verdict)
+    return Text(told, style)
 
 
 def _cells(row: Row) -> list[str | Text]:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from loadtest.harness.differences import (
     STATISTICS,
+    Parted,
     Tally,
     difference,
+    difference_by_parts,
     least_count,
     p_more,
 )
@@ -57,6 +59,56 @@ def test_runs_that_scatter_raise_no_more_false_alarms_than_stated() -> None:
     assert alarms[3] <= MOST_ALARMS
     # What one run a side cannot know, and why the comparison says so.
     assert alarms[1] > MOST_ALARMS
+
+
+def frames(random: np.random.Generator, *, added_us: int = 0) -> Parted:
+    """25 s of 60 frames in five parts: seconds are slow or fast as a whole, and so is the next."""
+    level, parts = random.normal(), []
+    for _ in range(5):
+        part = Latency()
+        for _ in range(5):
+            level = 0.5 * level + math.sqrt(0.75) * random.normal()
+            values_us = 500 * math.exp(0.3 * level) * random.lognormal(0, 0.3, 60) + added_us
+            part.record_many_us(values_us.astype(np.int64))
+        parts.append(part)
+    whole = Latency()
+    for part in parts:
+        whole.add(part)
+    return Parted(whole, parts)
+
+
+@pytest.mark.parametrize("statistic", ["p50", "p95", "mean"])
+def test_seconds_that_scatter_raise_no_more_false_alarms_than_stated(statistic: str) -> None:
+    """One run a side. Frames taken for independent would cry wolf, which is why there are parts."""
+    by_parts = by_frames = 0
+    for trial in range(TRIALS):
+        random = np.random.default_rng(trial)
+        a, b = frames(random), frames(random)
+        by_parts += difference_by_parts([a], [b], statistic, ALPHA, random).low_ms > 0
+        by_frames += difference([a.whole], [b.whole], statistic, ALPHA, random).low_ms > 0
+    assert by_parts <= MOST_ALARMS < by_frames
+
+
+@pytest.mark.parametrize("statistic", ["p50", "p95", "mean"])
+def test_frames_that_are_later_are_seen_in_one_run_a_side(statistic: str) -> None:
+    seen = 0
+    for trial in range(50):
+        random = np.random.default_rng(trial)
+        a, b = frames(random), frames(random, added_us=3000)
+        found = difference_by_parts([a], [b], statistic, ALPHA / 10, random)
+        seen += found.low_ms > 0
+    assert seen >= 49
+
+
+def test_bounds_by_parts_are_never_narrower_than_those_by_values() -> None:
+    """All parts alike, so they scatter less than so few values let one say."""
+    part = waits(np.random.default_rng(1), 40)
+    whole = Latency()
+    for _ in range(3):
+        whole.add(part)
+    run = Parted(whole, [part] * 3)
+    found = difference_by_parts([run], [run], "mean", ALPHA, np.random.default_rng(1))
+    assert found == difference([whole], [whole], "mean", ALPHA, np.random.default_rng(1))
 
 
 @pytest.mark.parametrize("statistic", ["p50", "p95", "mean"])
