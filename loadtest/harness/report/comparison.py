@@ -19,7 +19,7 @@ def table(found: Comparison) -> RenderableType:
     head = _head(found)
     alarms = f"{100 * found.alpha:g} % of comparisons of equals raise a false alarm, at most"
     if any(row.floor_ms for row in found.rows):
-        alarms += ", while runs of equals lie no further apart than the note below allows for"
+        alarms += ", if runs differ by no more than noted below"
     made = _table("figure", "A ms", "B ms", "B - A ms", "between", "noise", "verdict")
     for row in found.rows:
         made.add_row(*_cells(row))
