@@ -29,9 +29,11 @@ def alone_in(folder: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(folder)}
 
 
-def capacity(out: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+def capacity(
+    out: Path, *arguments: str, patience: tuple[str, ...] = PATIENT
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, *PROGRAM, *arguments, *PATIENT, "--out", str(out)],
+        [sys.executable, *PROGRAM, *arguments, *patience, "--out", str(out)],
         capture_output=True,
         text=True,
         timeout=200,
@@ -111,18 +113,9 @@ def test_the_report_counts_what_every_run_carried() -> None:
 
 
 def test_a_load_that_was_always_late_measured_nothing(tmp_path: Path) -> None:
-    out = tmp_path / "capacity.json"
     bounds = ("--runs", "1", "--start", "2", "--limit", "2", "--window", "2", "--trials", "1")
     strict = ("--generator-late-ms", "0.1")
-    done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, *PROGRAM, *bounds, *strict, "--out", str(out)],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-        env=alone_in(tmp_path),
-    )
-    report = json.loads(out.read_text())
+    done, report = capacity(tmp_path / "capacity.json", *bounds, patience=strict)
     (trial,) = report["runs"][0]["trials"]
     assert trial["generator_late"], "nothing is on time to a tenth of a millisecond at p99"
     assert done.returncode == 3, done.stdout + done.stderr
