@@ -36,7 +36,7 @@ CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 
 def sessions_alive() -> int:
     gc.collect()
-    return sum(isinstance(one, RealtimeSession) for one in gc.get_objects())
+    return sum(type(one) is RealtimeSession for one in gc.get_objects())
 
 
 async def call(server: SimulatedRealtime) -> str:
