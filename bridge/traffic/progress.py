@@ -88,8 +88,16 @@ class Progress:
         # Short and many: a deque takes six hundred bytes for its first entry.
         self._history[who] = [*(at for at in known if at > now - HOUR_S), now]
         self._history.move_to_end(who)
-        if len(self._history) > CALLERS:
+        while len(self._history) > CALLERS or self._oldest_call() <= now - HOUR_S:
             self._history.popitem(last=False)
+
+    def _oldest_call(self) -> float:
+        """The last call of the caller who called longest ago."""
+        return next(iter(self._history.values()))[-1]
+
+    @property
+    def callers_remembered(self) -> int:
+        return len(self._history)
 
     def _forget_expected(self, now: float) -> None:
         """Those who never came. The oldest are first, and running ones are few."""

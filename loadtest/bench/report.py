@@ -73,9 +73,9 @@ class Conditions:
         else:
             seats = f"system on core {self.seats.system_core}, rig on core {self.seats.rig_core}"
         priority = "SCHED_FIFO" if self.realtime_priority else "normal priority (no SCHED_FIFO)"
-        legs = {"model": self.tls, "callers": self.callers_tls}
-        secured = " and ".join(f"{leg}'s" for leg, on in legs.items() if on)
-        tls = f"TLS on the {secured} leg" if secured else "no TLS"
+        legs = {"the model's leg": self.tls, "the callers' leg": self.callers_tls}
+        secured = " and ".join(leg for leg, on in legs.items() if on)
+        tls = f"TLS on {secured}" if secured else "no TLS"
         return [f"{self.python}, {build}", f"{self.cpu}; {seats}; {priority}; {tls}"]
 
 

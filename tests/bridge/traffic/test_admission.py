@@ -18,6 +18,7 @@ from bridge.traffic_settings import BreakerSettings, TrafficSettings
 from dispatch.rollout import Admission as Limits
 
 ADA, BOB = "+14155550111", "+14155550122"
+CARL = "+14155550133"
 MODEL = "gpt-realtime-2.1"
 SETTINGS = TrafficSettings(breaker=BreakerSettings(failures=3, open_s=10))
 FEW = Limits(calls=3, calls_per_caller=1, calls_per_caller_and_hour=2)
@@ -96,6 +97,20 @@ def test_a_call_that_another_process_took_counts_where_its_stream_is() -> None:
     progress.over("CA1")
     progress.over("CA1")
     assert (progress.calls(10**6), progress.of_caller("acme", ADA, 10**6)) == (0, 0)
+
+
+def test_a_caller_is_remembered_for_an_hour_after_the_last_call_and_no_longer() -> None:
+    progress = Progress()
+    progress.taken("CA1", "acme", ADA, 0.0)
+    progress.taken("CA2", "acme", BOB, 1.0)
+    progress.taken("CA3", "acme", ADA, 60.0)
+    progress.taken("CA4", "acme", CARL, HOUR_S)
+    assert progress.callers_remembered == 3
+    progress.taken("CA5", "acme", CARL, HOUR_S + 1.0)
+    assert progress.callers_remembered == 2
+    progress.taken("CA6", "acme", CARL, HOUR_S + 60.0)
+    assert progress.callers_remembered == 1
+    assert progress.within_the_hour("acme", CARL, HOUR_S + 60.0) == 3
 
 
 steps = st.lists(
