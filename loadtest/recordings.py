@@ -45,8 +45,10 @@ def caller_clip(path: str | PathLike[str]) -> tuple[Clip, str | None]:
     if audio.rate_hz != TELEPHONE_HZ:
         done.append(f"resampled from {audio.rate_hz} Hz")
         ulaw = audiocodecs.pcm16_to_ulaw(_resampled(audio.pcm16(), audio.rate_hz))
-    note = f"{path}: {', '.join(done)}" if done else None
-    return Clip.of(ulaw, name=str(path)), note
+    clip = Clip.of(ulaw, name=str(path))
+    if clip.speech is None:
+        raise audiocodecs.WavError(f"{path}: nothing in it is loud enough to be heard")
+    return clip, f"{path}: {', '.join(done)}" if done else None
 
 
 def _resampled(pcm16: bytes, rate_hz: int) -> bytes:

@@ -174,8 +174,6 @@ def _corpus_caller(call: RecordedCall) -> Caller:
 
 def _wav_caller(path: Path) -> Caller:
     clip, note = caller_clip(path)
-    if clip.speech is None:
-        raise audiocodecs.WavError(f"{path}: nothing in it is loud enough to be heard")
     steps = (WaitUntilAssistantSilent(), Speak(clip), StayOnLine(STAYS_MS))
     scenario = Scenario(path.stem, "", CallScript(steps=steps), {}, notes=(note,) if note else ())
     return Caller(scenario, None)

@@ -28,6 +28,11 @@ class ScenarioError(ValueError):
     """A scenario file that cannot be used; the message names the file and every fault."""
 
 
+_UNUSABLE = (
+    OSError, tomllib.TOMLDecodeError, CorpusError, ScenarioError, audiocodecs.WavError
+)  # fmt: skip
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -201,11 +206,6 @@ def load(path: Path, corpus: Corpus | None = None) -> Scenario:
         raise ScenarioError(f"{path}: {error}") from None
 
 
-_UNUSABLE = (
-    OSError, tomllib.TOMLDecodeError, CorpusError, ScenarioError, audiocodecs.WavError
-)  # fmt: skip
-
-
 def packaged_names() -> tuple[str, ...]:
     """The scenarios that come with the package."""
     return tuple(sorted(file.stem for file in _FOLDER.glob("*.toml")))
@@ -247,8 +247,6 @@ class _Sounds:
     def clip(self, step: SpeakStep) -> Clip:
         if step.wav is not None:
             clip, note = caller_clip(self.folder / step.wav)
-            if clip.speech is None:
-                raise ScenarioError(f"{step.wav}: nothing in it is loud enough to be heard")
             self.notes.extend([note] if note else [])
             return clip
         return self.corpus.call(step.call or "").clip(step.turn)
