@@ -61,8 +61,7 @@ def _capacity(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN40
     except (RunError, BenchError) as error:
         raise running.Misled(str(error)) from error
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise running.Misled(f"{where}{error.strerror or error}") from error
+        raise running.Misled.by(error) from error
     _finish(report, out)
 
 

@@ -208,8 +208,7 @@ def command(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN401 
     except (RunError, ServingError) as error:
         raise Misled(str(error)) from error
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise Misled(f"{where}{error.strerror or error}") from error
+        raise Misled.by(error) from error
     console.print(summary(result))
     console.print(f"{asked.out / NAME}.json, {asked.out / NAME}.html", style="dim")
     raise click.exceptions.Exit(status_of(result))
@@ -217,6 +216,13 @@ def command(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN401 
 
 class Misled(click.ClickException):
     exit_code = WRONG_USE
+
+    @classmethod
+    def by(cls, error: OSError, unnamed: str = "") -> Misled:
+        """``unnamed`` stands where the error names no file."""
+        where = error.filename or unnamed
+        why = error.strerror or error
+        return cls(f"{where}: {why}" if where else str(why))
 
 
 def plan_of(asked: Asked, prepare: PrepareBridge, folder: Path) -> RunPlan:
@@ -262,8 +268,8 @@ def _where(
         came = " and ".join(given) or "nothing"
         raise TargetError(f"expected one of {', '.join(ways)}; given: {came}")
     if asked.own_bridge is not None:
-        environ = dict(prepare(TRIAGE_FILE, folder))
         _none_needless(asked)
+        environ = dict(prepare(TRIAGE_FILE, folder))
         log = asked.out / "bridge.log"
         return OwnBridge(asked.own_bridge, asked.workers, environ, log), None
     way: Way = "media" if asked.target else "voice"

@@ -78,7 +78,7 @@ def _soak(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN401 - 
     except (RunError, ServingError) as error:
         raise running.Misled(str(error)) from error
     except OSError as error:
-        raise running.Misled(f"{error.filename or NAME}: {error.strerror or error}") from error
+        raise running.Misled.by(error, NAME) from error
     console.print(summary(judged))
     for line in not_watched(judged, tasks):
         console.print(f"not watched: {line}", markup=False)
