@@ -184,19 +184,16 @@ def decode_wav(blob: bytes) -> WavAudio:
     """The audio in the bytes of a WAV file; tolerance and errors as in ``read_wav``."""
     if blob[:4] != b"RIFF" or blob[8:12] != b"WAVE":
         raise WavError(f"begins with {blob[:12]!r}, expected RIFF....WAVE")
-    bodies: dict[bytes, bytes] = {}
-    sizes: dict[bytes, int] = {}
+    chunks: dict[bytes, tuple[int, bytes]] = {}
     for kind, size, body in _chunks(blob):
-        bodies.setdefault(kind, body)
-        sizes.setdefault(kind, size)
-    if not {b"fmt ", b"data"} <= bodies.keys():
+        chunks.setdefault(kind, (size, body))
+    if not {b"fmt ", b"data"} <= chunks.keys():
         raise WavError(
-            f"has the chunks {list(bodies)[:10]}, expected b'fmt ' and b'data' among them"
+            f"has the chunks {list(chunks)[:10]}, expected b'fmt ' and b'data' among them"
         )
-    encoding, rate_hz, channels = _parse_fmt(bodies[b"fmt "])
-    data = bodies[b"data"]
+    encoding, rate_hz, channels = _parse_fmt(chunks[b"fmt "][1])
+    announced, data = chunks[b"data"]
     whole = len(data) - len(data) % (encoding.sample_bytes * channels)
-    announced = sizes[b"data"]
     missing = 0 if announced >= _NEVER_KNEW else announced - len(data)
     return WavAudio(data[:whole], encoding, rate_hz, channels, missing)
 

@@ -189,10 +189,13 @@ class System:
         )
 
     def _ready(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=1.0)
         if self._tls:
             trusted = ssl.create_default_context(cafile=self._environment["TLS_CERT"])
-            connection = HTTPSConnection("localhost", self._port, timeout=1.0, context=trusted)
+            connection: HTTPConnection = HTTPSConnection(
+                "localhost", self._port, timeout=1.0, context=trusted
+            )
+        else:
+            connection = HTTPConnection("127.0.0.1", self._port, timeout=1.0)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200

@@ -20,12 +20,13 @@ what a soak found is no wish."""
 
 def notes_on(results: Sequence[Result], names: Sequence[str], spans: Sequence[Span]) -> list[str]:
     """``spans``: when each part began and ended."""
-    plans = [result.plan for result in results]
+    parts = [runs_in(result.plan) for result in results]
+    runs = [run for part in parts for run in part]
     return [
-        *_other_bridges(plans),
+        *_other_bridges(runs),
         *_other_times(spans),
-        *_same_seeds(plans, names),
-        *_other_plans(plans),
+        *_same_seeds(parts, names),
+        *_other_plans(runs),
     ]
 
 
@@ -42,8 +43,7 @@ def runs_in(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{**shared, **dict(zip(differing, row, strict=True))} for row in rows]
 
 
-def _other_bridges(plans: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    runs = [run for plan in plans for run in runs_in(plan)]
+def _other_bridges(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     where = [run.get("target") or run.get("voice") for run in runs]
     loaded = list(dict.fromkeys(str(one) for one in where if one))
     if len(loaded) > 1:
@@ -65,14 +65,16 @@ def _other_times(spans: Sequence[Span]) -> Iterator[str]:
     )
 
 
-def _same_seeds(plans: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[str]:
+def _same_seeds(
+    parts: Sequence[Sequence[Mapping[str, Any]]], names: Sequence[str]
+) -> Iterator[str]:
     """Callers are drawn from what was asked for, by the seed."""
-    parts: dict[tuple[Any, str], list[str]] = {}
-    for plan, name in zip(plans, names, strict=True):
-        drawn = ((run.get("seed"), json.dumps(run.get("scenarios"))) for run in runs_in(plan))
+    drawn_by: dict[tuple[Any, str], list[str]] = {}
+    for runs, name in zip(parts, names, strict=True):
+        drawn = ((run.get("seed"), json.dumps(run.get("scenarios"))) for run in runs)
         for callers in dict.fromkeys(drawn):
-            parts.setdefault(callers, []).append(name)
-    for (seed, _), alike in parts.items():
+            drawn_by.setdefault(callers, []).append(name)
+    for (seed, _), alike in drawn_by.items():
         if seed is not None and len(alike) > 1:
             who = f"{', '.join(alike[:-1])} and {alike[-1]}"
             yield (
@@ -81,8 +83,7 @@ def _same_seeds(plans: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Ite
             )
 
 
-def _other_plans(plans: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    runs = [run for plan in plans for run in runs_in(plan)]
+def _other_plans(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     names = dict.fromkeys(name for run in runs for name in run if name not in NO_MATTER)
     differing = [name for name in names if any(run.get(name) != runs[0].get(name) for run in runs)]
     if differing:

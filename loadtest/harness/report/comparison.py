@@ -33,20 +33,21 @@ def table(found: Comparison) -> RenderableType:
     return Group(*parts)
 
 
+_MORE_WOULD_TELL = "more turns or more runs would tell"
+
+
 def _head(found: Comparison) -> Text:
     """Says no more than was found: what is undecided is not the same."""
     match found.verdict:
         case "slower":
             told, style = f"B is slower than A, or fails more: {', '.join(found.worse)}", "bold red"
         case "undecided":
-            told = "Nothing could be decided: every latency is undecided; "
-            told, style = told + "more turns or more runs would tell", "bold red"
+            style = "bold red"
+            told = f"Nothing could be decided: every latency is undecided; {_MORE_WOULD_TELL}"
         case "not slower" if found.undecided:
-            told = "B is not slower than A in what could be decided; more turns or more runs would "
-            told, style = (
-                f"{told}tell of the undecided: {', '.join(found.undecided)}",
-                "bold yellow",
-            )
+            style = "bold yellow"
+            told = f"B is not slower than A in what could be decided; {_MORE_WOULD_TELL} "
+            told += f"of the undecided: {', '.join(found.undecided)}"
         case "not slower":
             told, style = "B is not slower than A beyond noise", "bold green"
         case _:
