@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import structlog
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, Update, select, update
 
+from bridge.store import statements as sql
 from bridge.store.cipher import DataCipher, UnreadableDataError
 from bridge.store.dialect import insert_new
 from bridge.store.ledger import SideEffect
@@ -103,9 +104,8 @@ class Outbox:
 
     async def is_due(self) -> bool:
         """Whether there is anything to claim or to bury. Cheap: takes no lock."""
-        due = (outbox.c.state == "pending") & (outbox.c.due_at <= self._clock())
-        query = select(outbox.c.id).where(due).limit(1)
-        return await self._database.read(lambda c: c.scalar(query)) is not None
+        now = {"at_now": self._clock()}
+        return await self._database.read(lambda c: c.scalar(sql.DUE_EFFECT, now)) is not None
 
     async def claim(
         self, owner: str, kinds: Sequence[str], limit: int, lease_s: float
@@ -123,7 +123,14 @@ class Outbox:
     async def done(self, delivery: Delivery, owner: str, result: str | None) -> bool:
         """Delivered. False if the lease was lost meanwhile and somebody else has it."""
         return await self._settle(
-            delivery, owner, state="done", in_doubt=False, result=_cut(result), error=None
+            sql.FINISH,
+            delivery,
+            owner,
+            state="done",
+            in_doubt=False,
+            finished_at=self._clock(),
+            result=_cut(result),
+            error=None,
         )
 
     async def put_off(
@@ -131,6 +138,7 @@ class Outbox:
     ) -> bool:
         """To be tried again at ``due_at``. ``in_doubt``: this attempt may have been carried out."""
         return await self._settle(
+            sql.PUT_OFF,
             delivery,
             owner,
             due_at=due_at,
@@ -141,18 +149,19 @@ class Outbox:
     async def give_up(self, delivery: Delivery, owner: str, error: str) -> bool:
         """A dead letter from now on. This attempt was refused: any doubt is an earlier one's."""
         return await self._settle(
-            delivery, owner, state="dead", in_doubt=delivery.in_doubt, error=_cut(error)
+            sql.FINISH,
+            delivery,
+            owner,
+            state="dead",
+            in_doubt=delivery.in_doubt,
+            finished_at=self._clock(),
+            result=None,
+            error=_cut(error),
         )
 
     async def bury_overdue(self) -> int:
         """Make dead letters of what nobody delivered in time, of whatever kind. How many."""
-        now = self._clock()
-        overdue = (
-            (outbox.c.state == "pending") & (outbox.c.deadline_at <= now) & (outbox.c.due_at <= now)
-        )
-        error = func.coalesce(outbox.c.error, "deadline")
-        query = update(outbox).where(overdue).values(state="dead", finished_at=now, error=error)
-        return await self._database.execute(query)
+        return await self._database.execute(sql.BURY_OVERDUE, {"at_now": self._clock()})
 
     # --- for the operator ----------------------------------------------------------------------
 
@@ -201,31 +210,16 @@ class Outbox:
         self, connection: Connection, owner: str, kinds: Sequence[str], limit: int, lease_s: float
     ) -> list[Delivery]:
         now = self._clock()
-        due = (
-            select(outbox)
-            .where(
-                outbox.c.state == "pending",
-                outbox.c.due_at <= now,
-                outbox.c.deadline_at > now,
-                outbox.c.kind.in_(kinds),
-            )
-            .order_by(outbox.c.due_at, outbox.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        claimed = list(self._readable(connection.execute(due).all()))
+        due = {"at_now": now, "at_kinds": list(kinds), "at_most": limit}
+        claimed = list(self._readable(connection.execute(sql.CLAIM, due).all()))
         if claimed:
             # In doubt from here on: this process may die at any step of the attempt.
-            connection.execute(
-                update(outbox)
-                .where(outbox.c.id.in_([delivery.id for delivery in claimed]))
-                .values(
-                    attempts=outbox.c.attempts + 1,
-                    in_doubt=True,
-                    lease_owner=owner,
-                    due_at=now + lease_s,
-                )
-            )
+            lease = {
+                "at_ids": [delivery.id for delivery in claimed],
+                "lease_owner": owner,
+                "due_at": now + lease_s,
+            }
+            connection.execute(sql.LEASE, lease)
         return claimed
 
     def _readable(self, rows: Sequence[Row[Any]]) -> Iterator[Delivery]:
@@ -250,20 +244,12 @@ class Outbox:
             deadline_at=row.deadline_at,
         )
 
-    async def _settle(self, delivery: Delivery, owner: str, **values: object) -> bool:
-        """Only while the lease is ours: another attempt may have begun since."""
-        ours = (
-            (outbox.c.id == delivery.id)
-            & (outbox.c.lease_owner == owner)
-            & (outbox.c.attempts == delivery.attempt)
-            & (outbox.c.state == "pending")
-        )
-        finished_at = self._clock() if "state" in values else None
-        query = (
-            update(outbox).where(ours).values(lease_owner=None, finished_at=finished_at, **values)
-        )
+    async def _settle(
+        self, settling: Update, delivery: Delivery, owner: str, **values: object
+    ) -> bool:
+        lease = {"at_id": delivery.id, "at_owner": owner, "at_attempt": delivery.attempt}
         # Lost in a power cut, it is tried again in doubt.
-        return await self._database.execute(query, durable=False) > 0
+        return await self._database.execute(settling, lease | values, durable=False) > 0
 
 
 def _cut(text: str | None) -> str | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table
 
+from bridge.store import statements as sql
 from bridge.store.database import Database
 from bridge.store.dialect import insert_new, insert_or_replace
 from bridge.store.ledger import LedgerUnavailableError
@@ -67,7 +68,7 @@ def _write(connection: Connection, entries: Sequence[Entry]) -> int:
     if rows[calls]:
         connection.execute(insert_new(connection, calls), rows[calls])
     sids = {entry.row["call_sid"] for entry in entries}
-    known = set(connection.scalars(select(calls.c.call_sid).where(calls.c.call_sid.in_(sids))))
+    known = set(connection.scalars(sql.KNOWN_CALLS, {"at_call_sids": list(sids)}))
     written = len(rows[calls])
     for table in _ORDER[1:]:
         kept = [row for row in rows[table] if row["call_sid"] in known]

@@ -1,13 +1,24 @@
-"""The ledger's statements, built once: building one costs as much as running it.
+"""The statements of calls, built once: building one costs as much as running it.
 
+It also leaves objects that hold each other, which stay until the collector comes round.
 Parameters of conditions begin with ``at_``; the others are columns.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BindParameter, Float, LargeBinary, bindparam, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Float,
+    Integer,
+    LargeBinary,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
-from bridge.store.tables import calls, decisions, hops, reports, tokens
+from bridge.store.tables import calls, decisions, hops, outbox, reports, tokens
 
 _SID: BindParameter[str] = bindparam("at_call_sid")
 _HOP: BindParameter[int] = bindparam("at_hop")
@@ -84,4 +95,53 @@ CLOSE_CALL = (
     update(calls)
     .where(calls.c.call_sid == _SID, calls.c.ended_at.is_(None))
     .values({name: bindparam(name) for name in ("ended_at", "end_status", "duration_s")})
+)
+
+KNOWN_CALLS = select(calls.c.call_sid).where(
+    calls.c.call_sid.in_(bindparam("at_call_sids", expanding=True))
+)
+
+_NOW: BindParameter[float] = bindparam("at_now", type_=Float)
+_PENDING = outbox.c.state == "pending"
+DUE_EFFECT = select(outbox.c.id).where(_PENDING, outbox.c.due_at <= _NOW).limit(1)
+CLAIM = (
+    select(outbox)
+    .where(
+        _PENDING,
+        outbox.c.due_at <= _NOW,
+        outbox.c.deadline_at > _NOW,
+        outbox.c.kind.in_(bindparam("at_kinds", expanding=True)),
+    )
+    .order_by(outbox.c.due_at, outbox.c.id)
+    .limit(bindparam("at_most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+LEASE = (
+    update(outbox)
+    .where(outbox.c.id.in_(bindparam("at_ids", expanding=True)))
+    .values(
+        attempts=outbox.c.attempts + 1,
+        in_doubt=True,
+        lease_owner=bindparam("lease_owner"),
+        due_at=bindparam("due_at"),
+    )
+)
+BURY_OVERDUE = (
+    update(outbox)
+    .where(_PENDING, outbox.c.deadline_at <= _NOW, outbox.c.due_at <= _NOW)
+    .values(state="dead", finished_at=_NOW, error=func.coalesce(outbox.c.error, "deadline"))
+)
+_LEASED = update(outbox).where(
+    outbox.c.id == bindparam("at_id"),
+    outbox.c.lease_owner == bindparam("at_owner"),
+    outbox.c.attempts == bindparam("at_attempt"),
+    _PENDING,
+)
+"""Only while the lease is the owner's: another attempt may have begun since."""
+FINISH = _LEASED.values(
+    {name: bindparam(name) for name in ("state", "in_doubt", "finished_at", "result", "error")}
+    | {"lease_owner": None}
+)
+PUT_OFF = _LEASED.values(
+    {name: bindparam(name) for name in ("due_at", "in_doubt", "error")} | {"lease_owner": None}
 )
