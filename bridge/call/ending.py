@@ -37,6 +37,7 @@ class Ending:
         if state.phase is not Phase.TALKING:
             return []
         state.phase = Phase.CLOSING
+        state.turns.decided()
         self._finish = finish
         waited_for = state.timers.at("hold") if "hold" in state.timers else None
         state.timers.cancel(

@@ -356,5 +356,6 @@ def _turn_note(turn: Turn) -> Note:
         "first_audio_out_ms": turn.first_audio_out_ms,
         "bridge_ms": turn.bridge_ms,
         "used_tool": turn.used_tool,
+        "decided": turn.decided,
     }
     return Note("turn", figures)

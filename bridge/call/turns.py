@@ -37,6 +37,8 @@ class Turn:
     first_audio_sent_at: float | None = None
     first_audio_playing_at: float | None = None
     used_tool: bool = False
+    decided: bool = False
+    """The answer is the closing line, which waited for the decision."""
 
     def _since(self, start: float, end: float | None) -> float | None:
         return None if end is None else round((end - start) * 1000, 1)
@@ -83,6 +85,10 @@ class TurnClock:
     def tool_used(self) -> None:
         if self._open is not None:
             self._open.used_tool = True
+
+    def decided(self) -> None:
+        if self._open is not None:
+            self._open.decided = True
 
     def model_audio(self, item_id: str, now: float) -> bool:
         """Audio of the answer came. True for the first of the open turn."""

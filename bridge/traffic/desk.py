@@ -93,10 +93,7 @@ class TrafficDesk:
     def noted(self, tenant: str, note: Note) -> None:
         policy = self._policies.named(tenant)
         if note.kind == "turn" and policy is not None:
-            model, audio = (
-                _figure(note, name) for name in ("first_model_audio_ms", "first_audio_out_ms")
-            )
-            self._tallies.add(tenant, guard.turn_counts(model, audio, policy.guard))
+            self._tallies.add(tenant, guard.turn_counts(note.fields, policy.guard))
 
     def over(
         self, call_sid: str, tenant: str, outcome: Outcome | None, stream_s: float, written: bool
@@ -136,11 +133,6 @@ class TrafficDesk:
         policy = self._policies.named(tenant)
         if policy is not None:
             self._admitter.rate_limits(policy.model.model, limits, self._clock())
-
-
-def _figure(note: Note, name: str) -> float | None:
-    value = note.fields.get(name)
-    return float(value) if isinstance(value, int | float) else None
 
 
 @dataclass(frozen=True, slots=True)

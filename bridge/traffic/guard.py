@@ -37,13 +37,16 @@ class Breach:
     severe: bool
 
 
-def turn_counts(
-    first_model_audio_ms: float | None, first_audio_out_ms: float | None, guard: Guard
-) -> Counter[str]:
-    """One answer to a caller. What was not measured is not counted."""
+def turn_counts(turn: Mapping[str, object], guard: Guard) -> Counter[str]:
+    """One answer to a caller, by the fields of its note. What was not measured is not counted.
+
+    Nor is an answer that waited for a tool or a decision: it tells nothing of the model's pace.
+    """
     counts: Counter[str] = Counter()
-    _add(counts, first_model_audio_ms, guard.first_model_audio_p95_ms, guard, _MODEL)
-    _add(counts, first_audio_out_ms, guard.first_audio_p95_ms, guard, _AUDIO)
+    if not turn.get("used_tool") and not turn.get("decided"):
+        model, audio = turn.get("first_model_audio_ms"), turn.get("first_audio_out_ms")
+        _add(counts, model, guard.first_model_audio_p95_ms, guard, _MODEL)
+        _add(counts, audio, guard.first_audio_p95_ms, guard, _AUDIO)
     return counts
 
 
@@ -53,12 +56,12 @@ _AUDIO = (AUDIO_TURNS, AUDIO_SLOW, AUDIO_FAR)
 
 def _add(
     counts: Counter[str],
-    took_ms: float | None,
+    took_ms: object,
     limit_ms: int,
     guard: Guard,
     names: tuple[str, str, str],
 ) -> None:
-    if took_ms is None:
+    if not isinstance(took_ms, int | float):
         return
     turns, slow, far = names
     counts[turns] += 1

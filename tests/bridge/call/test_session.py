@@ -314,6 +314,18 @@ def test_a_trigger_phrase_acts_in_the_middle_of_the_assistants_sentence(
     assert ended_with(finish_closing(call)) == TriggerMatched("fire", "fire")
 
 
+def test_the_figures_of_an_answer_tell_what_it_waited_for(talking_call: Rehearse) -> None:
+    call = talking_call()
+    call.caller_turn("user_1")
+    call.echo(*call.speak(1000))
+    call.echo(*call.marks_of(call.done()))
+    call.caller_turn("user_2")
+    call.feed(rt.CallerTranscript("user_2", "there is a fire", None))
+    finish_closing(call)
+    waited = [(note.fields["used_tool"], note.fields["decided"]) for note in call.noted("turn")]
+    assert waited == [(False, False), (False, True)]
+
+
 # --- ending -------------------------------------------------------------------------------------
 
 

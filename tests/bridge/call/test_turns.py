@@ -65,6 +65,18 @@ def test_a_turn_with_a_tool_is_marked() -> None:
     assert [turn.used_tool for turn in clock.turns] == [True]
 
 
+def test_a_turn_that_is_decided_before_its_answer_plays_is_marked() -> None:
+    clock = clock_at(0, 70.0)
+    clock.decided()
+    clock.speech_stopped(0, 70.0)
+    clock.model_audio("item_1", 70.5)
+    clock.playing("item_1", 70.6)
+    clock.decided()
+    clock.speech_stopped(0, 71.0)
+    clock.decided()
+    assert [turn.decided for turn in clock.turns] == [False, True]
+
+
 def test_a_barge_in_is_measured_to_when_the_clear_was_written_and_once() -> None:
     clock = clock_at(0, 70.0)
     clock.barge_in(71.0)

@@ -21,6 +21,14 @@ from dispatch.rollout import Guard
 from tests.bridge.traffic.conftest import policy_of
 
 GUARD = Guard(min_calls=20, min_turns=40)
+PLAIN_TURN: dict[str, float | bool] = {
+    "turn": 1,
+    "first_model_audio_ms": 801.0,
+    "first_audio_out_ms": 1400.0,
+    "bridge_ms": 0.2,
+    "used_tool": False,
+    "decided": False,
+}
 OTHER = "+14155550101"
 
 CASES: dict[str, tuple[dict[str, int], Breach | None]] = {
@@ -76,7 +84,7 @@ def test_counting_turns_is_the_same_as_asking_for_the_percentile(times: list[flo
     """The nearest-rank p95 is above the limit exactly when more than 5 % are."""
     counts: Counter[str] = Counter()
     for took_ms in times:
-        counts += turn_counts(took_ms, None, GUARD)
+        counts += turn_counts({"first_model_audio_ms": took_ms}, GUARD)
     rank = -(-95 * len(times) // 100)
     p95 = sorted(times)[rank - 1]
     breach = judge(counts, GUARD)
@@ -85,10 +93,18 @@ def test_counting_turns_is_the_same_as_asking_for_the_percentile(times: list[flo
 
 
 def test_what_was_not_measured_is_not_counted() -> None:
-    assert turn_counts(None, None, GUARD) == Counter()
-    assert +turn_counts(801.0, 1400.0, GUARD) == Counter(
+    unheard = {"first_model_audio_ms": None, "first_audio_out_ms": None}
+    assert turn_counts(unheard, GUARD) == Counter()
+    assert +turn_counts(PLAIN_TURN, GUARD) == Counter(
         {g.MODEL_TURNS: 1, g.MODEL_SLOW: 1, g.AUDIO_TURNS: 1}
     )
+
+
+@pytest.mark.parametrize("waited_for", ["used_tool", "decided"])
+def test_an_answer_that_waited_for_a_tool_or_a_decision_is_not_held_against_the_model(
+    waited_for: str,
+) -> None:
+    assert turn_counts({**PLAIN_TURN, waited_for: True}, GUARD) == Counter()
 
 
 def test_tallies_are_told_once_and_kept_when_they_could_not_be() -> None:
