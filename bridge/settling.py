@@ -135,7 +135,8 @@ class Settler:
         envelope = replace(envelope, context_url=self._links.url(context.call_sid, now))
         stored = self._stored(decision, envelope, admission)
         wanted = side_effects(decision, envelope)
-        if self._rest is not None:
+        left = call.session is not None and call.session.state.caller_left
+        if self._rest is not None and not left:  # no Task is made of a call that is over
             wanted += look_backs(decision, envelope)
         return Settled(decision, envelope, stored, to_store(wanted))
 

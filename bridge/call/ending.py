@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bridge.call.desk import Finish
 from bridge.call.effects import Effect, EndCall, Note
 from bridge.call.state import CallState, Phase
 from bridge.call.voice import LINE_ITEM, CachedLine
 from bridge.protocol.realtime import AddText, CancelResponse, CreateResponse
 from bridge.protocol.twilio_stream import SendMark, mark_name
-from dispatch.outcome import AssistantFailed, LimitKind, Outcome, Resolved
+from dispatch.outcome import (
+    AssistantFailed,
+    EscalationRequested,
+    LimitKind,
+    LimitReached,
+    Outcome,
+    Resolved,
+    RouteRequested,
+    TriggerMatched,
+)
 
 CLOSING_PURPOSE = "closing"
 END_ITEM = f"{LINE_ITEM}_end"
@@ -49,6 +60,7 @@ class Ending:
             "model_ready",
             "reconnect",
             "retry",
+            "speech",
             "stall",
         )
         state.responses.forget()
@@ -79,6 +91,27 @@ class Ending:
         state.responses.awaiting_automatic = False
         return [*effects, *self._silence_model(), *self.decide(finish, now)]
 
+    def words_decide(self, finish: Finish, now: float) -> list[Effect]:
+        """The caller's own words, also where the model was faster than their transcript."""
+        if self._state.phase is Phase.CLOSING and self._overruled_by(finish.outcome):
+            self._end_mark = self._closing_response = None
+            self._state.phase = Phase.TALKING
+        if self._state.phase is not Phase.TALKING:
+            return []
+        return self.decide_at_once(finish, now)
+
+    def _overruled_by(self, words: Outcome) -> bool:
+        """Never another word or key of the caller's own, nor what leads to the same place."""
+        match self._finish.outcome if self._finish else None:
+            case Resolved():
+                return True
+            case RouteRequested(intent=intent):
+                return isinstance(words, TriggerMatched) and words.intent != intent
+            case EscalationRequested() | LimitReached() | AssistantFailed():
+                return isinstance(words, TriggerMatched)
+            case _:
+                return False
+
     def limit(self, kind: LimitKind, now: float) -> list[Effect]:
         if self._state.phase is not Phase.TALKING:
             return []
@@ -89,8 +122,10 @@ class Ending:
         """The assistant cannot go on: a cached apology if there is one, then the fallback route."""
         state = self._state
         note = Note("gave_up", {"reason": reason})
-        if state.phase is Phase.CLOSING:
-            return [note, *self._say_ourselves(now)]  # decided already; only its line is lost
+        if state.phase is Phase.CLOSING and self._finish is not None:
+            # Decided already; only its line is lost. Nobody would be there to talk on with.
+            self._finish = replace(self._finish, cancellable=False)
+            return [note, *self._say_ourselves(now)]
         outcome = AssistantFailed(reason)
         line = state.script.apology_line
         if line is None or state.phase is Phase.NEW:
@@ -101,6 +136,10 @@ class Ending:
         finish = Finish(outcome, cancellable=False)
         return [*effects, note, *self.decide(finish, now)]
 
+    def cut_off(self, outcome: Outcome, reason: str) -> list[Effect]:
+        """The stream is over. What was decided by then stands, and all that follows from it."""
+        return self.end(self._finish.outcome if self._finish else outcome, reason)
+
     def end(self, outcome: Outcome, reason: str) -> list[Effect]:
         """Now, whatever is still to be heard."""
         self._state.phase = Phase.ENDED
@@ -109,9 +148,10 @@ class Ending:
 
     # --- while the closing line is said --------------------------------------------------------
 
-    def response_started(self, response_id: str, purpose: str | None) -> list[Effect]:
+    def response_started(self, response_id: str, asked: CreateResponse | None) -> list[Effect]:
         """A response while the call is ending: the closing line, or one nobody wants any more."""
-        if purpose == CLOSING_PURPOSE and self._end_mark is None:
+        wanted = self._finish.closing if self._finish else ""
+        if asked is not None and asked.instructions == wanted and self._end_mark is None:
             self._sent_before = self._state.voice.sent_bytes
             self._closing_response = response_id
             return []

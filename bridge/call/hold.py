@@ -13,7 +13,7 @@ _WAITING: frozenset[TimerName] = frozenset(
 
 
 class Hold:
-    """Watches the deadlines of others: while one of them runs and nothing is heard, it speaks."""
+    """Watches look-ups and others' deadlines: while one runs and nothing is heard, it speaks."""
 
     def __init__(self, state: CallState) -> None:
         self._state = state
@@ -22,8 +22,9 @@ class Hold:
     def watch(self, now: float) -> None:
         """After every event: the caller is waiting, or not any more."""
         state = self._state
-        waiting = state.phase is Phase.TALKING and not state.responses.caller_speaking
-        if state.script.hold_line is None or not waiting or not state.timers.any_of(_WAITING):
+        listening = state.phase is Phase.TALKING and not state.responses.caller_speaking
+        waiting = listening and (state.running_tools or state.timers.any_of(_WAITING))
+        if state.script.hold_line is None or not waiting:
             state.timers.cancel("hold")
         elif "hold" not in state.timers:
             state.timers.set("hold", state.spoken_by(now) + state.limits.hold_after_s)

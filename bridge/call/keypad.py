@@ -22,6 +22,7 @@ class Keypad:
         self._ending = ending
         self._watch = watch
         self._digits: list[str] = []
+        self._entries = 0
 
     def pressed(self, digit: str, now: float) -> list[Effect]:
         state = self._state
@@ -50,9 +51,16 @@ class Keypad:
         if not digits or state.phase is not Phase.TALKING:
             state.listen_for_silence(now)
             return []
+        self._entries += 1
+        words = f"(The caller pressed these keys on the phone: {digits})"
+        state.transcript.words("caller", f"keys_{self._entries}", words, state.since_start_ms(now))
         state.responses.owe(CreateResponse())
         state.timers.set("answer", now + state.limits.answer_s)
-        return [AddText("user", f"(The caller pressed these keys on the phone: {digits})")]
+        return [AddText("user", words)]
+
+    def clear(self) -> None:
+        """An entry that a decision broke off is not part of the next one."""
+        self._digits.clear()
 
     def model_ready(self, now: float) -> list[Effect]:
         """There is a model now: tell it an entry that was complete before."""

@@ -27,6 +27,8 @@ class CallLimits:
     """A response failed: wait so long before the one retry (rate limits are per moment)."""
     caller_silence_s: float = 10.0
     """After the assistant's speech was played: ask once, then move the call on."""
+    speech_s: float = 30.0
+    """The caller's line is never silent for so long: say so once, then move the call on."""
     media_stall_s: float = 10.0
     """No caller audio at all though the socket is open: the caller's side is gone."""
     max_call_s: float = 600.0

@@ -44,9 +44,12 @@ class Recovery:
             return self._ending.give_up(reason, now)
         self._tries += 1
         self._lost_at = now
+        still_lost = self.running and self._lost_words  # a second try to get the model back
+        self._lost_words = still_lost or speaking or (waiting and self._last_words_missing())
         self.running = True
-        self._lost_words = speaking or (waiting and self._last_words_missing())
-        state.timers.cancel("answer", "response_start", "retry", "stall", "caller_silence")
+        state.timers.cancel(
+            "answer", "response_start", "retry", "speech", "stall", "caller_silence"
+        )
         state.timers.cancel("model_ready")
         state.timers.set("reconnect", now + state.limits.reconnect_s)
         return [Note("model_lost", {"reason": reason}), ReconnectModel()]

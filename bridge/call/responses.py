@@ -23,6 +23,8 @@ class ResponseSequencer:
     caller_speaking: bool = False
     awaiting_automatic: bool = False
     """The caller stopped speaking: the server is about to start a response of its own."""
+    _behind: bool = False
+    """What is owed was wished for too late for the response that the server is about to start."""
     _count: int = 0
     _taken_for: CreateResponse | None = None
     """What the running response is believed to answer, until the server says otherwise."""
@@ -34,9 +36,16 @@ class ResponseSequencer:
     def owe(self, wish: CreateResponse) -> None:
         """Ask for a response as soon as one may be asked for. The newest wish replaces an older."""
         self.owed = wish
+        self._behind = self.awaiting_automatic
 
     def forget(self) -> None:
         self.owed = None
+
+    def answered_unasked(self) -> None:
+        """The server began a response of its own: it has seen what was wished for before."""
+        if not self._behind:
+            self.owed = None
+        self._behind = False
 
     def due(self) -> CreateResponse | None:
         """The command to send now, if any; it is then counted as requested."""

@@ -118,10 +118,11 @@ class CallSession:
             case TimePassed():
                 return self._time_passed(now)
             case tw.Stop():
-                return self._ending.end(CallerLeft(), "caller_left")
+                self.state.caller_left = True
+                return self._ending.cut_off(CallerLeft(), "caller_left")
             case CallerLegClosed(reason=reason):
                 # Without a stop the call itself may live: it will ask where to go.
-                return self._ending.end(AssistantFailed(reason), reason)
+                return self._ending.cut_off(AssistantFailed(reason), reason)
             case ModelLegClosed(reason=reason):
                 return self._model_gone(reason, now)
             case HandoverRequested(reason=reason):
@@ -136,6 +137,7 @@ class CallSession:
     def _caller_speaks(self, item_id: str, now: float) -> list[Effect]:
         state = self.state
         state.responses.caller_speaking = True
+        state.timers.set("speech", now + state.limits.speech_s)
         state.turns.speech_started()
         state.transcript.begin("caller", item_id, state.since_start_ms(now))
         self._watch.caller_heard()
@@ -144,6 +146,7 @@ class CallSession:
             return self._interrupt(now) + effects
         if not self._ending.cancellable:
             return effects
+        self._keypad.clear()
         return self._interrupt(now) + effects + self._ending.cancel(now)
 
     def _interrupt(self, now: float) -> list[Effect]:
@@ -175,6 +178,7 @@ class CallSession:
         state.responses.awaiting_automatic = state.script.server_answers
         state.turns.speech_stopped(audio_end_ms, now)
         turn = len(state.turns.turns)
+        self._watch.caller_paused()
         note = Note("caller_stopped", {"turn": turn})
         if state.phase is not Phase.TALKING:
             return [note]
@@ -192,10 +196,9 @@ class CallSession:
         state.usage.add_transcript(event.seconds)
         state.transcript.words("caller", event.item_id, event.text, state.since_start_ms(now))
         effects: list[Effect] = [Note("caller_said", {"item": event.item_id}, event.text)]
-        if state.phase is Phase.TALKING:
-            finish = state.desk.caller_said(event.text)
-            if finish is not None:
-                effects += self._ending.decide_at_once(finish, now)
+        finish = state.desk.caller_said(event.text)
+        if finish is not None:
+            effects += self._ending.words_decide(finish, now)
         return effects
 
     # --- the assistant -----------------------------------------------------------------------
@@ -260,11 +263,11 @@ class CallSession:
         state.timers.cancel("response_start", "caller_silence", "retry")
         self._spoken = ""
         self._tools_before = self._tools.count
-        purpose = asked.metadata.get("purpose") if asked is not None else None
         if state.phase is Phase.CLOSING:
-            return self._ending.response_started(response_id, purpose)
+            return self._ending.response_started(response_id, asked)
+        purpose = asked.metadata.get("purpose") if asked is not None else None
         if asked is None:
-            state.responses.forget()  # the server's own response has seen what we wanted said
+            state.responses.answered_unasked()
         elif state.responses.caller_speaking or purpose == CLOSING_PURPOSE:
             # It began after the caller did, so the server will not interrupt it by itself; or it is
             # the closing line of an ending that the caller has cancelled meanwhile.
@@ -341,7 +344,7 @@ class CallSession:
 
     def _ask_for_owed_response(self, effects: list[Effect], now: float) -> None:
         state = self.state
-        if not state.model_ready or state.running_tools:
+        if not state.model_ready or (state.running_tools and state.phase is Phase.TALKING):
             return
         command = state.responses.due()
         if command is not None:

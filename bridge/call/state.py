@@ -65,6 +65,7 @@ class CallState:
     responses: ResponseSequencer = field(default_factory=ResponseSequencer)
     timers: Timers = field(default_factory=Timers)
     running_tools: set[str] = field(default_factory=set)
+    caller_left: bool = False
 
     @property
     def ended(self) -> bool:

@@ -5,6 +5,8 @@ Nothing here knows a clock.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Literal, TypeAlias
 
@@ -21,6 +23,7 @@ TimerName: TypeAlias = Literal[
     "reconnect",
     "response_start",
     "retry",
+    "speech",
     "stall",
 ]
 
@@ -63,8 +66,12 @@ class Timers:
             self._next = min(self._due.values())
         return self._next
 
-    def take_due(self, now: float) -> list[TimerName]:
-        """Remove and return what is due, earliest first."""
-        due = sorted((at, name) for name, at in self._due.items() if at <= now)
-        self.cancel(*(name for _, name in due))
-        return [name for _, name in due]
+    def take_due(self, now: float) -> Iterator[TimerName]:
+        """What is due, earliest first, each removed as it is given.
+
+        What is cancelled or moved meanwhile is not given, nor is any name twice.
+        """
+        for _, name in sorted((at, name) for name, at in self._due.items() if at <= now):
+            if self._due.get(name, math.inf) <= now:
+                self.cancel(name)
+                yield name

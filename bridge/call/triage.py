@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import replace
 
 import orjson
@@ -26,10 +27,12 @@ from dispatch.outcome import (
     Outcome,
     PersonRequested,
     Resolved,
+    RouteRequested,
     TriggerMatched,
 )
 from dispatch.phrases import announces_transfer, wants_person
 from dispatch.policy import TenantPolicy
+from dispatch.slots import SlotValue
 from dispatch.text import Spoken, in_language
 from dispatch.triggers import TriggerMatcher
 
@@ -98,11 +101,16 @@ class TriageDesk:
     # --- verdicts ----------------------------------------------------------------------------
 
     def _verdict(self, checked: Outcome | ToolFault) -> Verdict:
+        if isinstance(checked, RouteRequested):  # known also where the caller cancels the ending
+            self._know(checked.slots)
         if not isinstance(checked, ToolFault):
             return self._finish(checked)
         self._tries = checked.tries
-        self.context = replace(self.context, known={**self.context.known, **checked.known})
+        self._know(checked.known)
         return Answer(checked.output())
+
+    def _know(self, slots: Mapping[str, SlotValue]) -> None:
+        self.context = replace(self.context, known={**self.context.known, **slots})
 
     def _look_up(self, tool: LookupTool, arguments: str) -> Verdict:
         checked = check_lookup(arguments, tool)

@@ -19,6 +19,10 @@ from bridge.protocol.realtime import (
 from dispatch.outcome import AssistantFailed
 
 STILL_THERE = "The caller has been silent for a while. Ask briefly whether they are still there."
+TOO_LOUD = (
+    "The caller's line has been loud for half a minute without a pause, and nothing of it reached"
+    " you. Say so in one sentence and ask for the wish in a few words."
+)
 
 
 class Watch:
@@ -30,11 +34,17 @@ class Watch:
         self._failed = 0
         self._unanswered = 0
         self._asked_still_there = False
+        self._said_too_loud = False
 
     def caller_heard(self) -> None:
         """The caller speaks: what was waited for is over, their turn will be answered."""
         self._asked_still_there = False
         self._state.timers.cancel("caller_silence", "answer", "retry", "stall")
+
+    def caller_paused(self) -> None:
+        """The end of their speech was heard."""
+        self._said_too_loud = False
+        self._state.timers.cancel("speech")
 
     def key_pressed(self) -> None:
         """The caller is there; whether the assistant answers is another matter."""
@@ -75,6 +85,8 @@ class Watch:
                 self._state.responses.owe(CreateResponse())
                 self._state.timers.set("answer", now + self._state.limits.answer_s)
                 return []
+            case "speech":
+                return self._no_pause(now)
             case "digits" | "hold" | "reconnect":
                 return []
             case _:
@@ -108,7 +120,9 @@ class Watch:
 
     def _no_answer(self, now: float) -> list[Effect]:
         state = self._state
-        state.timers.cancel("stall")
+        state.timers.cancel("answer", "response_start", "stall")  # one silence counts once
+        if state.responses.caller_speaking:
+            return []  # counted anew from when they stop
         self._unanswered += 1
         effects: list[Effect] = [Note("no_answer", {"count": self._unanswered})]
         if state.phase is not Phase.TALKING:
@@ -133,9 +147,22 @@ class Watch:
         self._state.responses.owe(CreateResponse())
         return [AddText("system", STILL_THERE), Note("caller_silent")]
 
+    def _no_pause(self, now: float) -> list[Effect]:
+        """A television, or an end of speech that nobody told us: the model hears only what ends."""
+        if self._state.phase is not Phase.TALKING:
+            return []
+        if self._said_too_loud:
+            return self._ending.limit("decide", now)
+        self._said_too_loud = True
+        self._state.timers.set("speech", now + self._state.limits.speech_s)
+        self._state.timers.set("answer", now + self._state.limits.answer_s)
+        self._state.responses.caller_speaking = False
+        self._state.responses.owe(CreateResponse())
+        return [AddText("system", TOO_LOUD), Note("no_pause")]
+
     def _check_media(self, now: float) -> list[Effect]:
         due = self._state.turns.audio.last_frame_at + self._state.limits.media_stall_s
         if due <= now:
-            return self._ending.end(AssistantFailed("media_stalled"), "media_stalled")
+            return self._ending.cut_off(AssistantFailed("media_stalled"), "media_stalled")
         self._state.timers.set("media", due)
         return []

@@ -317,6 +317,7 @@ class Call:
         self._model = leg
         self.model_closed_at = None
         self.feed(ModelReady())
+        self.audio.appended_ms = 0  # a session counts from its own first frame
         self.audio.flow(self._send_to_model)
 
     def _model_closed(self, reason: str) -> None:

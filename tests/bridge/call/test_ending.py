@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.call.events import CallerStarted, HandoverRequested, ModelLegClosed, ModelReady
-from bridge.call.state import Phase, Script
+from bridge.call.desk import Finish
+from bridge.call.effects import Effect
+from bridge.call.ending import Ending
+from bridge.call.events import (
+    CallerLegClosed,
+    CallerStarted,
+    HandoverRequested,
+    ModelLegClosed,
+    ModelReady,
+)
+from bridge.call.limits import CallLimits
+from bridge.call.state import CallState, Phase, Script
+from bridge.call.turns import TurnClock
 from bridge.call.voice import CachedLine
 from bridge.protocol import realtime as rt
 from bridge.protocol import twilio_stream as tw
-from dispatch.outcome import AssistantFailed, Resolved
+from dispatch.outcome import (
+    AssistantFailed,
+    CallerLeft,
+    DigitPressed,
+    EscalationRequested,
+    LimitReached,
+    Outcome,
+    PersonRequested,
+    Resolved,
+    RouteRequested,
+    TriggerMatched,
+)
 from tests.bridge.call.conftest import Rehearse
-from tests.bridge.call.rehearsal import CLOSING, Rehearsal, audio, ended_with
+from tests.bridge.call.rehearsal import CLOSING, Rehearsal, SimpleDesk, audio, ended_with
 
 BUSY = "conversation_already_has_active_response"
 
@@ -210,3 +232,110 @@ def test_a_long_closing_is_heard_whole(talking_call: Rehearse) -> None:
         assert call.wait_for_deadline() == []
     terminal = call.marks_of(call.done("resp_2"))
     assert ended_with(call.echo(*terminal, after_ms=2000)) == Resolved("{}")
+
+
+# --- what was decided stands ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [tw.Stop("CA1"), CallerLegClosed("stream_closed")], ids=repr)
+def test_a_caller_who_goes_during_the_closing_line_is_served_as_decided(
+    end: tw.Stop | CallerLegClosed, talking_call: Rehearse
+) -> None:
+    call = closing_asked(talking_call())
+    call.feed(rt.ResponseStarted("resp_2", {"purpose": "closing"}))
+    call.delta(2000, "item_2", "resp_2")
+    assert ended_with(call.feed(end, after_ms=1500)) == Resolved("{}")
+
+
+def test_a_caller_who_goes_before_anything_is_decided_has_left(talking_call: Rehearse) -> None:
+    assert ended_with(talking_call().feed(tw.Stop("CA1"))) == CallerLeft()
+
+
+def test_a_caller_who_goes_after_a_cancelled_ending_has_left(talking_call: Rehearse) -> None:
+    call = closing_asked(talking_call())
+    call.feed(rt.SpeechStarted("user_1", 0))
+    assert ended_with(call.feed(tw.Stop("CA1"))) == CallerLeft()
+
+
+def test_a_call_that_is_handed_over_while_it_closes_cannot_be_talked_back(
+    talking_call: Rehearse,
+) -> None:
+    call = closing_asked(talking_call())
+    call.feed(rt.ResponseStarted("resp_2", {"purpose": "closing"}))
+    call.delta(2000, "item_2", "resp_2")
+    terminal = call.marks_of(call.feed(HandoverRequested("shutdown")))
+    assert call.feed(rt.SpeechStarted("user_1", 0), after_ms=300) == []
+    assert call.session.state.phase is Phase.CLOSING
+    assert ended_with(call.echo(*terminal)) == Resolved("{}")
+
+
+# --- words that decide, behind a decision ---------------------------------------------------
+
+
+def late_words(call: Rehearsal, text: str = "oh, and there is a fire") -> list[Effect]:
+    return call.feed(rt.CallerTranscript("user_1", text, None), after_ms=200)
+
+
+def test_an_emergency_in_words_that_come_behind_the_models_goodbye_overrules_it(
+    talking_call: Rehearse,
+) -> None:
+    call = closing_asked(talking_call())
+    call.feed(rt.ResponseStarted("resp_2", {"purpose": "closing"}))
+    marks = call.marks_of(call.delta(2000, "item_2", "resp_2"))
+    call.echo(marks[0])
+    assert late_words(call) == [
+        tw.ClearPlayback(),
+        rt.TruncateItem("item_2", 0, 200),
+        rt.CancelResponse("resp_2"),
+    ]
+    assert call.done("resp_2", "cancelled") == [
+        rt.CreateResponse(CLOSING, "none", "create_2", {"purpose": "closing"})
+    ]
+    call.feed(rt.ResponseStarted("resp_3", {"purpose": "closing"}))
+    marks = call.marks_of(call.delta(1000, "item_3", "resp_3"))
+    terminal = call.marks_of(call.done("resp_3"))
+    call.echo(*marks)
+    assert ended_with(call.echo(*terminal)) == TriggerMatched("fire", "fire")
+
+
+FIRE, PERSON = TriggerMatched("fire", "fire"), PersonRequested()
+BILLING, BURNING = (RouteRequested(intent, "Says so.", 0.9) for intent in ("billing", "fire"))
+
+
+@pytest.mark.parametrize(
+    ("decided", "words", "stands"),
+    [
+        (Resolved("Told."), FIRE, FIRE),
+        (Resolved("Told."), PERSON, PERSON),
+        (BILLING, FIRE, FIRE),
+        (BILLING, PERSON, BILLING),
+        (BURNING, FIRE, BURNING),
+        (EscalationRequested("Angry."), FIRE, FIRE),
+        (EscalationRequested("Angry."), PERSON, EscalationRequested("Angry.")),
+        (LimitReached("silence"), FIRE, FIRE),
+        (AssistantFailed("model_lost"), FIRE, FIRE),
+        (DigitPressed("0"), FIRE, DigitPressed("0")),
+        (PERSON, FIRE, PERSON),
+        (FIRE, TriggerMatched("leak", "leak"), FIRE),
+    ],
+    ids=repr,
+)
+def test_which_words_overrule_which_decision(
+    decided: Outcome, words: Outcome, stands: Outcome
+) -> None:
+    state = CallState(SimpleDesk(), Script(), CallLimits(), TurnClock(500))
+    state.phase = Phase.TALKING
+    ending = Ending(state)
+    ending.decide(Finish(decided, closing=CLOSING), 1.0)
+    ending.words_decide(Finish(words, closing=CLOSING, cancellable=False), 2.0)
+    assert ended_with(ending.cut_off(CallerLeft(), "caller_left")) == stands
+
+
+def test_a_look_up_that_still_runs_does_not_hold_up_the_closing_line(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call()
+    call.feed(rt.ResponseStarted("resp_1", {}))
+    call.tool("orders", "call_1")
+    call.tool("route_call", "call_2")
+    assert call.done() == [rt.CreateResponse(CLOSING, "none", "create_1", {"purpose": "closing"})]

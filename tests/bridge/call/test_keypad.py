@@ -70,3 +70,19 @@ def test_the_digit_itself_is_not_in_the_note(talking_call: Rehearse) -> None:
     call = talking_call()
     call.feed(tw.Dtmf("7"))
     assert call.noted("digit")[0].fields == {}
+
+
+def test_an_entry_that_a_decision_broke_off_is_not_part_of_the_next_one(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call()
+    call.feed(rt.ResponseStarted("resp_1", {}))
+    call.feed(tw.Dtmf("1"))
+    call.tool("route_call")
+    call.done()
+    call.feed(rt.SpeechStarted("user_1", 0))
+    call.feed(rt.SpeechStopped("user_1", 1000))
+    for digit in "23":
+        call.feed(tw.Dtmf(digit))
+    entry = call.feed(tw.Dtmf("#"))
+    assert rt.AddText("user", "(The caller pressed these keys on the phone: 23)") in entry

@@ -166,3 +166,46 @@ def test_the_line_is_cut_when_the_caller_speaks_and_not_truncated(talking_call: 
     call.caller_turn()
     call.echo(call.marks_of(call.wait_for_deadline())[0])
     assert call.feed(rt.SpeechStarted("user_2", 0), after_ms=200) == [tw.ClearPlayback()]
+
+
+def test_last_words_stay_lost_when_the_model_is_reached_only_at_the_second_try(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call(max_reconnects=3)
+    call.feed(rt.SpeechStarted("user_1", 0))
+    assert call.feed(ModelLegClosed("model_closed_1011")) == [ReconnectModel()]
+    assert call.feed(ModelLegClosed("model_unreachable"), after_ms=100) == [ReconnectModel()]
+    assert rt.AddText("system", f"{GO_ON} {LAST_WORDS_LOST}") in call.feed(ModelReady())
+    call.speak(200)
+    assert call.feed(ModelLegClosed("model_closed_1011")) == [ReconnectModel()]
+    assert rt.AddText("system", GO_ON) in call.feed(ModelReady())
+
+
+def test_keys_that_were_pressed_are_told_to_the_next_session_as_well(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call()
+    for key in "4711#":
+        call.feed(tw.Dtmf(key))
+    pressed = "(The caller pressed these keys on the phone: 4711)"
+    assert call.session.state.transcript.lines() == [("caller", pressed)]
+    call.feed(rt.ResponseStarted("resp_1", {}))
+    call.feed(ModelLegClosed("model_closed_1011"))
+    assert call.feed(ModelReady())[:2] == [
+        rt.AddText("user", pressed),
+        rt.AddText("system", GO_ON),
+    ]
+
+
+def test_a_caller_hears_that_we_are_there_while_something_is_looked_up(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call(HOLD, hold_after_s=2.5)
+    call.caller_turn()
+    asked_at = call.now
+    call.feed(rt.ResponseStarted("resp_1", {}), after_ms=1000)
+    call.tool("orders")
+    call.done()
+    call.wait_for_deadline()
+    assert len(call.noted("held")) == 1
+    assert call.now - asked_at == pytest.approx(2.5)

@@ -135,3 +135,23 @@ def test_never_two_responses_at_once(steps: list[str]) -> None:
                 responses.caller_speaking = True
             case _:
                 responses.caller_speaking = False
+
+
+def test_a_wish_that_comes_behind_the_end_of_speech_outlives_the_servers_own_answer() -> None:
+    """The server began it before our output reached it."""
+    responses = ResponseSequencer(awaiting_automatic=True)
+    responses.owe(WISH)
+    responses.started("resp_1")
+    responses.answered_unasked()
+    responses.done("resp_1")
+    assert responses.due() == sent(1)
+
+
+def test_a_wish_from_before_the_end_of_speech_is_met_by_the_servers_own_answer() -> None:
+    responses = ResponseSequencer(caller_speaking=True)
+    responses.owe(WISH)
+    responses.caller_speaking, responses.awaiting_automatic = False, True
+    responses.started("resp_1")
+    responses.answered_unasked()
+    responses.done("resp_1")
+    assert responses.due() is None

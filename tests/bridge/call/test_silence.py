@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bridge.call.effects import Effect
-from bridge.call.events import TimePassed
+from bridge.call.events import TimePassed, ToolFinished
 from bridge.call.state import Phase, Script
-from bridge.call.watch import STILL_THERE
+from bridge.call.watch import STILL_THERE, TOO_LOUD
 from bridge.protocol import realtime as rt
 from bridge.protocol import twilio_stream as tw
 from dispatch.outcome import AssistantFailed, LimitKind, LimitReached, Resolved
@@ -244,3 +244,66 @@ def test_a_limit_that_comes_due_while_the_call_is_ending_changes_nothing(
     call.done()
     wait(call, 2.5)
     assert ended_with(wait(call, 4.0)) == Resolved("{}")
+
+
+# --- the caller talks on ------------------------------------------------------------------------
+
+
+def looked_up(call: Rehearsal) -> Rehearsal:
+    """The model has looked something up; the answer is not there yet."""
+    call.caller_turn()
+    call.feed(rt.ResponseStarted("resp_1", {}))
+    call.tool("orders")
+    call.done()
+    return call
+
+
+def test_a_caller_who_talks_on_is_not_cut_off_by_an_answer_that_has_to_wait(
+    talking_call: Rehearse,
+) -> None:
+    call = looked_up(talking_call(answer_s=5.0))
+    call.feed(rt.SpeechStarted("user_2", 2000), after_ms=300)
+    call.feed(ToolFinished("call_1", "{}"), after_ms=500)
+    assert wait(call, 5.1) == []
+    assert wait(call, 5.1) == []
+    assert (call.session.state.phase, call.noted("no_answer")) == (Phase.TALKING, [])
+    call.feed(rt.SpeechStopped("user_2", 14000))
+    assert wait(call, 5.1) == [ASK_AGAIN]
+
+
+def test_one_silence_counts_once(talking_call: Rehearse) -> None:
+    """The answer and the response that was asked for are waited for at the same time."""
+    call = looked_up(talking_call(answer_s=5.0, response_start_s=5.0))
+    asked = call.feed(ToolFinished("call_1", "{}"), after_ms=500)
+    assert asked == [rt.AddToolOutput("call_1", "{}"), ASK_AGAIN]
+    assert wait(call, 5.1) == [rt.CreateResponse(event_id="create_2")]
+    assert len(call.noted("no_answer")) == 1
+    wait(call, 5.1)
+    assert call.noted("gave_up")[0].fields == {"reason": "model_silent"}
+
+
+def test_a_line_that_is_never_silent_is_told_so_once_and_then_moved_on(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call(speech_s=30.0)
+    call.feed(rt.SpeechStarted("user_1", 0))
+    assert wait(call, 29.9) == []
+    assert wait(call, 0.2) == [rt.AddText("system", TOO_LOUD), ASK_AGAIN]
+    said(call)
+    wait(call, 30.0)
+    assert call.session.state.phase is Phase.CLOSING
+    assert call.noted("limit")[0].fields == {"kind": "decide"}
+
+
+def test_a_pause_begins_the_count_of_loudness_anew(talking_call: Rehearse) -> None:
+    call = talking_call(speech_s=30.0)
+    for _ in range(2):
+        call.feed(rt.SpeechStarted("user_1", 0))
+        assert wait(call, 30.1) == [
+            rt.AddText("system", TOO_LOUD),
+            rt.CreateResponse(event_id=f"create_{len(call.noted('no_pause'))}"),
+        ]
+        said(call)
+        call.feed(rt.SpeechStopped("user_1", 1000))
+        said(call, 500, "resp_2", "item_2")
+    assert call.session.state.phase is Phase.TALKING

@@ -147,6 +147,11 @@ def test_what_was_sound_in_a_refused_call_is_kept_with_the_call(desk: TriageDesk
     assert desk.context.known == {"invoice": "A-17"}
 
 
+def test_what_a_decision_captured_is_known_if_the_caller_talks_on(desk: TriageDesk) -> None:
+    assert isinstance(desk.tool_called("route_call", route()), Finish)
+    assert desk.context.known == {"invoice": "A-17"}
+
+
 @pytest.mark.parametrize("arguments", ["", "[]", "{", '{"intent": 7}', "null", "\x00"])
 def test_arguments_of_any_kind_never_raise(desk: TriageDesk, arguments: str) -> None:
     for name in ("route_call", "escalate", "end_call", "orders", "nothing_of_the_kind"):

@@ -247,3 +247,26 @@ async def test_what_the_caller_says_while_the_model_is_lost_is_kept(
     await taken(bridge, phone)
     second = await puppet.session(1)
     assert await second.frames(30) == words[10:]
+
+
+async def test_turns_are_measured_by_the_clock_of_the_session_that_hears_them(
+    bridge_under_test: ServeBridge, puppet: PuppetModel, talk: Talk
+) -> None:
+    """A new session counts the caller's audio from its own first frame."""
+    bridge = await bridge_under_test(puppet.url)
+    phone, first = await talk(bridge)
+    await phone.say(*numbered(1000))  # twenty seconds of it
+    await taken(bridge, phone)
+    await first.connection.close(1001)
+    second = await puppet.session(1)
+    await second.event("response.create")
+    await second.speak(tone(100))
+    await phone.reach("a0.0.item_1", await phone.until_mark(of="a0.100.item_1"))
+    await phone.say(*numbered(50))
+    await taken(bridge, phone)
+    await second.speech_started()
+    await second.speech_stopped(at_ms=1000)
+    await second.speak(tone(100), "item_2", "resp_2")
+    await phone.reach("a0.0.item_2", await phone.until_mark(of=".100.item_2"))
+    note = await bridge.watcher.until(phone.call_sid, "turn")
+    assert float(note.fields["first_audio_out_ms"] or 0) < 15_000
