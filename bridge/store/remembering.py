@@ -1,8 +1,9 @@
 """A ledger that still knows this process's own calls while its database is away.
 
 What was read or decided here is kept, bounded, and answered from where the database gives no
-answer; a decision that could not be written is written as soon as somebody asks for it again.
-Only those that want nothing done are kept: what nobody delivers must not be promised to a caller.
+answer. A decision that was written stands for good, so that it can be told from memory; one that
+could not be written is written as soon as somebody asks for it again. Of the latter only those that
+want nothing done are kept: what nobody delivers must not be promised to a caller.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ WRITTEN_WITHIN_S = 0.2
 less, and whoever is asked twice does not let a caller wait twice."""
 REMEMBERED = 2000
 """Calls; far more than a process has at once."""
+DECISIONS_REMEMBERED = 500
+"""Of those that were written, each with its whole envelope. They are asked for within seconds, and
+by what follows a route that failed; the database knows them again long before there are so many."""
 
 _Key = TypeVar("_Key")
 _Kept = TypeVar("_Kept")
@@ -43,6 +47,7 @@ class RememberingLedger:
         self._by_token: OrderedDict[str, CallOpening] = OrderedDict()
         self._by_call: OrderedDict[str, CallOpening] = OrderedDict()
         self._unwritten: OrderedDict[tuple[str, int], StoredDecision] = OrderedDict()
+        self._written: OrderedDict[tuple[str, int], StoredDecision] = OrderedDict()
 
     async def open_call(
         self, opening: CallOpening, idempotency_key: str | None = None
@@ -85,6 +90,7 @@ class RememberingLedger:
             _keep(self._unwritten, key, decision)
         stands = await self._inner.record_decision(decision, effects)
         self._unwritten.pop(key, None)
+        _keep(self._written, key, stands, DECISIONS_REMEMBERED)
         return stands
 
     async def add_effects(self, call_sid: str, hop: int, effects: Sequence[SideEffect]) -> int:
@@ -94,7 +100,7 @@ class RememberingLedger:
         try:
             stored = await _within(READ_WITHIN_S, self._inner.decision(call_sid, hop))
         except LedgerUnavailableError:
-            known = self._own(call_sid, hop)
+            known = self._standing(call_sid, hop) or self._own(call_sid, hop)
             if known is None:
                 raise
             return known
@@ -105,6 +111,10 @@ class RememberingLedger:
             return await _within(WRITTEN_WITHIN_S, self.record_decision(known))
         except LedgerUnavailableError:
             return known
+
+    def _standing(self, call_sid: str, hop: int | None) -> StoredDecision | None:
+        """What was written from here. A later hop than these may have been decided elsewhere."""
+        return None if hop is None else self._written.get((call_sid, hop))
 
     def _own(self, call_sid: str, hop: int | None) -> StoredDecision | None:
         """What was decided here and could not be written."""
@@ -134,8 +144,10 @@ async def _within(seconds: float, asked: Awaitable[_Kept]) -> _Kept:
         raise LedgerUnavailableError("the database is too slow now", "slow") from None
 
 
-def _keep(kept: OrderedDict[_Key, _Kept], key: _Key, value: _Kept) -> None:
+def _keep(
+    kept: OrderedDict[_Key, _Kept], key: _Key, value: _Kept, at_most: int = REMEMBERED
+) -> None:
     kept[key] = value
     kept.move_to_end(key)
-    if len(kept) > REMEMBERED:
+    if len(kept) > at_most:
         kept.popitem(last=False)

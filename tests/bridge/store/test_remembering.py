@@ -16,7 +16,12 @@ from bridge.store.ledger import (
     StoredDecision,
 )
 from bridge.store.memory import MemoryLedger
-from bridge.store.remembering import READ_WITHIN_S, REMEMBERED, RememberingLedger
+from bridge.store.remembering import (
+    DECISIONS_REMEMBERED,
+    READ_WITHIN_S,
+    REMEMBERED,
+    RememberingLedger,
+)
 
 CALL, OTHER = "CA" + "1" * 32, "CA" + "2" * 32
 ACCOUNT = "AC" + "a" * 32
@@ -167,6 +172,53 @@ async def test_a_decision_whose_effects_nobody_would_deliver_is_not_kept(
     await failed_to_write(ledger, SideEffect("page", {}, "owner"))
     with pytest.raises(LedgerUnavailableError):
         await ledger.decision(CALL, 0)
+
+
+@pytest.mark.parametrize("trouble", ["away", "slow"])
+@pytest.mark.parametrize("effects", [(), (SideEffect("sms", {}),)], ids=["none", "one"])
+async def test_a_decision_that_was_written_is_told_when_the_database_goes_away_after_it(
+    ledger: RememberingLedger, database: Fragile, effects: tuple[SideEffect, ...], trouble: str
+) -> None:
+    """Its side effects are in the database and will be delivered: it may be promised."""
+    await ledger.record_decision(BACK, effects)
+    setattr(database, trouble, True)
+    assert await ledger.decision(CALL, 0) == BACK
+
+
+async def test_of_two_that_were_decided_the_one_that_stands_is_told(
+    ledger: RememberingLedger, database: Fragile
+) -> None:
+    fallback = StoredDecision(CALL, 0, "fallback", None, "no_decision", "<Response/>", 2.0)
+    await database.record_decision(fallback)
+    assert await ledger.record_decision(BACK, (SideEffect("sms", {}),)) == fallback
+    database.away = True
+    assert await ledger.decision(CALL, 0) == fallback
+
+
+async def test_a_written_decision_answers_for_no_other_hop(
+    ledger: RememberingLedger, database: Fragile
+) -> None:
+    """Another process may have decided a later one."""
+    await ledger.record_decision(BACK)
+    database.away = True
+    for hop in (1, None):
+        with pytest.raises(LedgerUnavailableError):
+            await ledger.decision(CALL, hop)
+
+
+async def test_the_memory_of_written_decisions_is_bounded(
+    ledger: RememberingLedger, database: Fragile
+) -> None:
+    sids = [f"CA{number:032}" for number in range(DECISIONS_REMEMBERED + 1)]
+    for sid in sids:
+        await ledger.open_call(opening(sid))
+        await ledger.record_decision(
+            StoredDecision(sid, 0, "fallback", None, "x", "<Response/>", 1.0)
+        )
+    database.away = True
+    with pytest.raises(LedgerUnavailableError):
+        await ledger.decision(sids[0], 0)
+    assert await ledger.decision(sids[1], 0) is not None
 
 
 async def test_memory_is_bounded(ledger: RememberingLedger, database: Fragile) -> None:
