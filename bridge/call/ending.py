@@ -107,7 +107,9 @@ class Ending:
                 return True
             case RouteRequested(intent=intent):
                 return isinstance(words, TriggerMatched) and words.intent != intent
-            case EscalationRequested() | LimitReached() | AssistantFailed():
+            case EscalationRequested(urgency=urgency):
+                return isinstance(words, TriggerMatched) and urgency != "emergency"
+            case LimitReached() | AssistantFailed():
                 return isinstance(words, TriggerMatched)
             case _:
                 return False
@@ -150,13 +152,18 @@ class Ending:
 
     def response_started(self, response_id: str, asked: CreateResponse | None) -> list[Effect]:
         """A response while the call is ending: the closing line, or one nobody wants any more."""
-        wanted = self._finish.closing if self._finish else ""
-        if asked is not None and asked.instructions == wanted and self._end_mark is None:
+        if self._is_closing_line(asked) and self._end_mark is None:
             self._sent_before = self._state.voice.sent_bytes
             self._closing_response = response_id
             return []
         self._state.voice.mute(response_id)
         return [CancelResponse(response_id)]
+
+    def _is_closing_line(self, asked: CreateResponse | None) -> bool:
+        """Of this decision, and not of one that was overruled before the line began."""
+        if asked is None or asked.metadata.get("purpose") != CLOSING_PURPOSE:
+            return False
+        return self._finish is not None and asked.instructions == self._finish.closing
 
     def closing_refused(self) -> list[Effect]:
         """What was taken for the closing line was an answer of the server's own: not wanted."""

@@ -24,7 +24,7 @@ CLOSING = "Say goodbye."
 
 
 class SimpleDesk:
-    """Decides on ``route_call``, looks up ``orders``, fires on "fire" and on key 9."""
+    """Looks up ``orders``, decides on ``route_call`` and ``goodbye``, on "fire" and on key 9."""
 
     deciding_tool = "route_call"
 
@@ -32,6 +32,8 @@ class SimpleDesk:
         match name:
             case "route_call":
                 return Finish(Resolved(arguments), '{"ok":true}', CLOSING)
+            case "goodbye":
+                return Finish(Resolved("Told."), "{}", "Say farewell.")
             case "orders":
                 return Lookup("orders", {"id": 7})
             case _:

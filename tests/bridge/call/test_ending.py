@@ -298,6 +298,25 @@ def test_an_emergency_in_words_that_come_behind_the_models_goodbye_overrules_it(
     assert ended_with(call.echo(*terminal)) == TriggerMatched("fire", "fire")
 
 
+def test_a_closing_line_that_was_overruled_before_it_began_is_kept_silent(
+    talking_call: Rehearse,
+) -> None:
+    call = talking_call()
+    call.feed(rt.ResponseStarted("resp_1", {}))
+    call.tool("goodbye")
+    assert call.done() == [
+        rt.CreateResponse("Say farewell.", "none", "create_1", {"purpose": "closing"})
+    ]
+    late_words(call)
+    assert call.feed(rt.ResponseStarted("resp_2", {"purpose": "closing"})) == [
+        rt.CancelResponse("resp_2")
+    ]
+    assert call.delta(200, "item_2", "resp_2") == []
+    assert call.done("resp_2", "cancelled") == [
+        rt.CreateResponse(CLOSING, "none", "create_2", {"purpose": "closing"})
+    ]
+
+
 FIRE, PERSON = TriggerMatched("fire", "fire"), PersonRequested()
 BILLING, BURNING = (RouteRequested(intent, "Says so.", 0.9) for intent in ("billing", "fire"))
 
@@ -312,6 +331,11 @@ BILLING, BURNING = (RouteRequested(intent, "Says so.", 0.9) for intent in ("bill
         (BURNING, FIRE, BURNING),
         (EscalationRequested("Angry."), FIRE, FIRE),
         (EscalationRequested("Angry."), PERSON, EscalationRequested("Angry.")),
+        (
+            EscalationRequested("Fire!", "emergency"),
+            FIRE,
+            EscalationRequested("Fire!", "emergency"),
+        ),
         (LimitReached("silence"), FIRE, FIRE),
         (AssistantFailed("model_lost"), FIRE, FIRE),
         (DigitPressed("0"), FIRE, DigitPressed("0")),
