@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -56,6 +58,7 @@ async def _opened(
     stores: list[Store] = []
     try:
         for url in databases(settings, tenant):
+            _tell_if_new(url, settings)
             # Keys that whoever looks happens to have are not the database's from now on.
             store = await open_store(
                 url,
@@ -69,6 +72,27 @@ async def _opened(
     finally:
         for store in stores:
             await store.close()
+
+
+def _tell_if_new(url: str, settings: StoreSettings) -> None:
+    """Whoever looks in the wrong place would find it empty, and take that for an answer."""
+    from bridge.store.address import SQLITE, database_url
+
+    with contextlib.suppress(ValueError):  # opening it says what is wrong
+        address = database_url(url)
+        if address.drivername == SQLITE and not Path(address.database or "").exists():
+            told = f"there was no database ({place_of(url, settings)}): a new, empty one is made"
+            click.echo(told, err=True)
+
+
+def place_of(url: str, settings: StoreSettings) -> str:
+    """For people: the variable and what it leads to, without the password."""
+    from bridge.store.address import database_url, shown
+
+    variable, address = settings.variable_of(url), shown(database_url(url))
+    if os.environ.get(variable, "").strip():
+        return f"{variable} is {address}"
+    return f"{variable} is not set, which means {address}"
 
 
 def databases(settings: StoreSettings, tenant: str | None = None) -> dict[str, str | None]:

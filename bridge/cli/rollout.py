@@ -18,6 +18,7 @@ from bridge.cli._store import (
     masked,
     moment,
     one_line,
+    place_of,
     print_json,
     print_table,
     reveal_option,
@@ -25,10 +26,10 @@ from bridge.cli._store import (
 )
 from bridge.rollouts import WHOLE, Plan, RolloutConflictError, Rollouts, RolloutState, known_tenants
 from bridge.store.rollouts import SqlRollouts, sides
-from bridge.store.settings import StoreSettings
+from bridge.store.settings import StoreSettings, read_store_settings
 from bridge.store.store import Store
 from bridge.traffic.lock import opens
-from bridge.traffic.operating import Operator, Wanted, Wish
+from bridge.traffic.operating import NOBODY_SERVES, Operator, Wanted, Wish
 from bridge.traffic.overview import Taken, change_facts, rollout_facts, taken, tenant_facts
 from bridge.traffic.rollout import RolloutError
 from dispatch.rollout import percent, tenths
@@ -155,8 +156,19 @@ def _change(wish: Wish) -> None:
     try:
         state, rollouts = _with_rollouts(run)
     except (RolloutError, RolloutConflictError) as error:
-        raise click.ClickException(str(error)) from error
+        where = _is_it_this_one() if NOBODY_SERVES in str(error) else ""
+        raise click.ClickException(f"{error}{where}") from error
+    if not rollouts.plans:  # written all the same: it may come before those who serve
+        where = _is_it_this_one()
+        raise click.ClickException(f"{wish.action} is written, but {NOBODY_SERVES}{where}")
     click.echo(_sentence(wish.action, state, rollouts))
+
+
+def _is_it_this_one() -> str:
+    return (
+        f" ({_place()}). Is it the one that serves? These commands need the DATABASE_URL,"
+        " DATA_KEYS and ADMIN_TOKEN of `serve`"
+    )
 
 
 def _check_token(tenant: str, rollouts: Rollouts) -> None:
@@ -214,7 +226,7 @@ def status(tenant: str | None, hours: float, as_json: bool, reveal: bool) -> Non
         print_json(_status_facts(rollouts, counted))
     elif not wanted:
         killed = "all tenants: killed, no caller gets the AI\n" if rollouts.all_killed else ""
-        click.echo(f"{killed}no process has served this database yet")
+        click.echo(f"{killed}{NOBODY_SERVES} ({_place()})")
     else:
         rows = [
             (one, _where(where, numbers, reveal), *_status_cells(one, found, rollouts))
@@ -310,3 +322,9 @@ def _with_rollouts(work: Callable[[SqlRollouts], Awaitable[T]]) -> T:
         return await work(SqlRollouts(stores[0].database))
 
     return with_stores(run, DEFAULT_DATABASE)
+
+
+def _place() -> str:
+    """Where that is."""
+    settings = read_store_settings(os.environ)
+    return place_of(settings.url_of(DEFAULT_DATABASE).get_secret_value(), settings)

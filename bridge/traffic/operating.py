@@ -35,6 +35,7 @@ from dispatch.rollout import percent
 SWITCH_TRIES = 10
 """A kill switch does not lose against somebody who moves the share meanwhile."""
 MAX_WHO, MAX_WHY = 100, 500
+NOBODY_SERVES = "no process has served this database yet"
 
 Wanted: TypeAlias = Literal["set", "clear", "advance", "back", "kill", "resume"]
 
@@ -111,7 +112,7 @@ def _check_tenant(wish: Wish, rollouts: Rollouts) -> None:
     if wish.tenant in rollouts.plans:
         return
     known = ", ".join(known_tenants(rollouts))
-    there = f"there are: {known}" if known else "no process has served this database yet"
+    there = f"there are: {known}" if known else NOBODY_SERVES
     raise RolloutError(f"there is no tenant {wish.tenant!r}; {there}")
 
 

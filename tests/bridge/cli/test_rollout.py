@@ -19,7 +19,16 @@ from bridge.traffic_settings import DEFAULT_KEY
 from loadtest.twilio import CallScript, Origins, PhoneNumber, SimulatedTwilio, StayOnLine
 from loadtest.twilio import Settings as TwilioSettings
 from loadtest.twilio.outcomes import Hangup
-from tests.bridge.cli.conftest import ACCOUNT, ENVIRON, PUBLIC, TOKEN, Run, Serve, Served
+from tests.bridge.cli.conftest import (
+    ACCOUNT,
+    ENVIRON,
+    PUBLIC,
+    TOKEN,
+    Run,
+    Serve,
+    Served,
+    kept_in,
+)
 from tests.bridge.cli.test_serve import FORM, get, post
 
 CALLED, OTHER = "+15550100002", "+15550100003"
@@ -371,20 +380,48 @@ def _lose_three_calls(serve: Serve, run: Run, file: str, rest_url: str) -> None:
     assert get(served, "/admin/metrics")[0] == 401
 
 
-def test_a_database_that_nobody_serves_says_so(run: Run) -> None:
-    assert run("rollout", "status").out == "no process has served this database yet\n"
-    ended = run("rollout", "kill", "--tenant", "acme")
-    assert "no process has served this database yet" in ended.err
+NOBODY = "no process has served this database yet"
 
 
-def test_a_kill_switch_that_came_first_is_shown_and_can_be_taken_back(run: Run) -> None:
-    assert run("rollout", "kill").status == 0
+def place(folder: Path) -> str:
+    """Where commands look that were given no DATABASE_URL."""
+    file = Path(kept_in(folder)["XDG_STATE_HOME"]) / "triage-bridge" / "calls.db"
+    return f"DATABASE_URL is not set, which means sqlite:///{file}"
+
+
+def test_a_database_that_nobody_serves_says_so(run: Run, tmp_path: Path) -> None:
+    assert run("rollout", "status").out == f"{NOBODY} ({place(tmp_path)})\n"
+    for arguments in (("kill",), ("set", "5"), ("advance",)):
+        ended = run("rollout", *arguments, "--tenant", "acme")
+        assert (ended.status, ended.out) == (1, "")
+        assert f"{NOBODY} ({place(tmp_path)}). Is it the one that serves?" in ended.err
+
+
+def test_a_kill_switch_that_came_first_is_written_but_not_called_a_success(
+    run: Run, tmp_path: Path
+) -> None:
+    """An operator in the wrong shell must not believe that the AI is off."""
+    killed = run("rollout", "kill")
+    assert (killed.status, killed.out) == (1, "")
+    assert f"kill is written, but {NOBODY} ({place(tmp_path)}). Is it" in killed.err
     assert run("rollout", "status").out == (
-        "all tenants: killed, no caller gets the AI\nno process has served this database yet\n"
+        f"all tenants: killed, no caller gets the AI\n{NOBODY} ({place(tmp_path)})\n"
     )
-    assert run("rollout", "resume").status == 0
+    assert run("rollout", "resume").status == 1
     told = [line.split()[2:6] for line in run("rollout", "history").out.splitlines()[1:]]
     assert told == [["all", "resume", "killed", "on"], ["all", "kill", "on", "killed"]]
+
+
+def test_a_database_that_is_made_just_now_is_told_and_none_that_was_there(
+    run: Run, tmp_path: Path
+) -> None:
+    new, url = tmp_path / "new.db", f"sqlite:///{tmp_path / 'new.db'}"
+    told = f"there was no database (DATABASE_URL is {url}): a new, empty one is made\n"
+    for command in (("calls",), ("stats",), ("outbox", "list")):
+        assert run(*command, DATABASE_URL=url).err == told, command
+        assert run(*command, DATABASE_URL=url).err == "", command
+        new.unlink()
+    assert place(tmp_path) in run("calls").err
 
 
 def test_while_the_model_cannot_be_reached_calls_go_to_todays_flow(
