@@ -169,7 +169,7 @@ class Settler:
         if (nowhere or people) and self._today.url(origins, decision.reason) is not None:
             return self._today.twiml(origins, decision.reason)
         opening = admission.opening
-        urls = callback_urls(self._origin, opening.call_sid, opening.hop)
+        urls = callback_urls(self._origin, opening.call_sid, opening.hop, flow_sid=opening.flow_sid)
         return render(decision, envelope, urls, limit=limit)
 
     # --- when the decision cannot be written ---------------------------------------------------

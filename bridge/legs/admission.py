@@ -24,6 +24,7 @@ from bridge.legs.runner import Admission, Call, Services
 from bridge.lines import LineCache
 from bridge.protocol import twilio_stream as tw
 from bridge.store.ledger import CallOpening, Ledger, LedgerUnavailableError, Refusal
+from bridge.studio_flow import flow_in
 from bridge.tenants import Tenant, Tenants
 from bridge.traffic.desk import Ruling
 from bridge.traffic.rollout import Arrival
@@ -124,7 +125,7 @@ class Admissions:
             to_number=called,
             entry="bin",
             started_at=self._unix_time(),
-            flow_sid=start.parameters.get("flow"),
+            flow_sid=flow_in(start.parameters),
             parameters=passed_through(start.parameters),
         )
 

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from bridge.config import Settings
 from bridge.store.ledger import Ledger
+from bridge.studio_flow import flow_in
 from bridge.web.after import After
 from bridge.web.context import ContextLookup
 from bridge.web.fates import UNHEARD, Fates
@@ -23,7 +24,7 @@ from bridge.web.status import Status
 from bridge.web.switchboard import Switchboard
 from bridge.web.today import TodaysFlow
 from bridge.web.voice import Rule, Voice, everybody
-from bridge.web.webhook import Reception, RejectedError, Webhook, flow_in
+from bridge.web.webhook import Reception, RejectedError, Webhook
 from dispatch.twiml import hang_up
 
 log = structlog.get_logger("bridge.web")

@@ -136,7 +136,7 @@ class Handover:
         if results.conversation_over(webhook.form):
             redirected = webhook.field("QueueResult").startswith("redirected")
             return nothing() if redirected else twiml.hang_up()
-        origins = self._today.origins(webhook.account_sid, None)
+        origins = self._today.origins(webhook.account_sid, webhook.flow_sid)
         return self._today.twiml(origins, "unknown_step")
 
     def _ending(self, standing: Standing, how: str) -> str:
@@ -165,10 +165,13 @@ class Handover:
         return stands.twiml
 
     def _failed(self, standing: Standing, what: str, following: Decision) -> HandoverReport:
-        place = standing.place
-        urls = callback_urls(self._origin, place.call_sid, place.hop, place.step + 1)
+        urls = self._urls(standing, standing.place.step + 1)
         document = twiml.render(following, standing.envelope, urls)
         return self._report(standing, what, document, following)
+
+    def _urls(self, standing: Standing, step: int) -> twiml.CallbackUrls:
+        place, flow_sid = standing.place, standing.envelope.call.studio_flow
+        return callback_urls(self._origin, place.call_sid, place.hop, step, flow_sid=flow_sid)
 
     def _report(
         self, standing: Standing, status: str, document: str, following: Decision | None = None
@@ -225,7 +228,7 @@ class Handover:
         standing = await self._standing(place)
         if standing is None or not isinstance(standing.decision.route, DialRoute):
             return twiml.hang_up()
-        urls = callback_urls(self._origin, place.call_sid, place.hop, place.step)
+        urls = self._urls(standing, place.step)
         return twiml.whisper(standing.decision.route, standing.envelope, urls)
 
     async def accept(self, webhook: Webhook, place: Place) -> str:

@@ -10,6 +10,7 @@ import structlog
 
 from bridge.config import Settings
 from bridge.store.ledger import CallOpening, Ledger
+from bridge.studio_flow import naming
 from bridge.traffic.desk import Ruling
 from bridge.traffic.rollout import Arrival
 from bridge.web.documents import StreamUrls, connect_stream
@@ -113,7 +114,7 @@ class Voice:
     def _connect(self, token: str, origins: Origins) -> str:
         urls = StreamUrls(
             media=self._origin.socket_url(MEDIA_PATH),
-            after=self._origin.url(f"/after/{token}"),
+            after=self._origin.url(f"/after/{token}{naming(origins.flow_sid)}"),
             status=self._origin.url("/status"),
         )
         return connect_stream(urls, token, self._today.url(origins, "stream_failed"))

@@ -11,6 +11,7 @@ from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 
 from bridge.config import Settings
+from bridge.studio_flow import flow_in
 from bridge.web.signatures import SIGNATURE_HEADER, Form, signature_check
 
 MAX_BODY_BYTES = 64 * 1024
@@ -22,7 +23,6 @@ IDEMPOTENCY_HEADER = "i-twilio-idempotency-token"
 
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}", re.ASCII)
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}", re.ASCII)
-_FLOW_SID = re.compile(r"FW[0-9a-fA-F]{32}", re.ASCII)
 _PASSED_ON = re.compile(r"(flex|ivr)_[A-Za-z0-9_]{1,60}", re.ASCII)
 _MAX_KEY_CHARS = 200
 
@@ -66,11 +66,6 @@ class Webhook:
             if _PASSED_ON.fullmatch(name) and len(name) + len(value) < MAX_PASSED_ON_CHARS
         }
         return dict(list(kept.items())[:MAX_PASSED_ON])
-
-
-def flow_in(query: Mapping[str, str]) -> str | None:
-    flow = query.get("flow", "")
-    return flow if _FLOW_SID.fullmatch(flow) else None
 
 
 class Reception:

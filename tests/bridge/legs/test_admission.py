@@ -29,6 +29,20 @@ async def test_behind_a_static_twiml_bin_the_signed_upgrade_is_enough(
     assert opening.parameters == {"ivr_language": "de-DE"}
 
 
+async def test_a_flow_that_a_bin_names_wrongly_is_not_believed(
+    bridge_under_test: ServeBridge, puppet: PuppetModel, stack: AsyncExitStack
+) -> None:
+    """Nothing in a stream's start is signed; what is not a flow's SID gets into no address."""
+    bridge = await bridge_under_test(puppet.url)
+    invitation = bridge.invite_by_bin(flow=f"{FLOW}?FlowEvent=other")
+    phone = await stack.enter_async_context(open_call(bridge, invitation))
+    await phone.hang_up()
+    assert await bridge.ended(phone.call_sid) == "caller_left"
+    opening = await bridge.ledger.opening(phone.call_sid)
+    assert opening is not None
+    assert opening.flow_sid is None
+
+
 async def test_after_a_stream_from_a_bin_the_call_is_found_by_its_sid(
     bridge_under_test: ServeBridge, puppet: PuppetModel, stack: AsyncExitStack
 ) -> None:

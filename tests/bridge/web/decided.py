@@ -25,7 +25,7 @@ from tests.bridge.web.conftest import ACCOUNT, CALL, FLOW, NOW, PUBLIC
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "acme-plumbing.toml"
 POLICY = load(EXAMPLE).policy
-URLS = callback_urls(Origin.parse(PUBLIC), CALL, 0)
+URLS = callback_urls(Origin.parse(PUBLIC), CALL, 0, flow_sid=FLOW)
 
 
 def opening(hop: int = 0) -> CallOpening:

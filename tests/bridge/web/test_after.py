@@ -5,9 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from bridge.store.ledger import SideEffect, StoredDecision
+import pytest
+
+from bridge.store.ledger import (
+    CallOpening,
+    LedgerUnavailableError,
+    SideEffect,
+    StoredDecision,
+)
 from bridge.store.memory import MemoryLedger
-from tests.bridge.web.conftest import ACCOUNT, CALL, ENVIRON, FLOW, INCOMING, NOW, ServeSite, Site
+from tests.bridge.web.conftest import (
+    ACCOUNT,
+    CALL,
+    ENVIRON,
+    FLOW,
+    INCOMING,
+    NOW,
+    PUBLIC,
+    ServeSite,
+    Site,
+)
 
 TODAY = ENVIRON["FALLBACK_URL"]
 STUDIO = f"https://webhooks.twilio.com/v1/Accounts/{ACCOUNT}/Flows/{FLOW}"
@@ -130,3 +147,45 @@ async def test_a_caller_does_not_wait_for_the_fallback_to_be_written(serve: Serv
     async with asyncio.timeout(10):
         reply = await site.post("/after/token-1", IN_PROGRESS)
     assert reply.redirect == fallback("no_decision")
+
+
+class ForgetsTokens(MemoryLedger):
+    """Goes away, or hangs, once a call has been taken."""
+
+    def __init__(self, trouble: str) -> None:
+        super().__init__(lambda: NOW, lambda: "token-1")
+        self._trouble = trouble
+
+    async def token_call(self, token: str) -> CallOpening | None:
+        if self._trouble == "slow":
+            await asyncio.Event().wait()
+        raise LedgerUnavailableError("away", "gone")
+
+
+OTHER_FLOW = "FW" + "0" * 32
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"), [("gone", "internal_error"), ("slow", "too_slow")], ids=["gone", "slow"]
+)
+@pytest.mark.parametrize(
+    "environ",
+    [{}, {"STUDIO_FLOW_SID": OTHER_FLOW}, {"STUDIO_FLOW_SID": OTHER_FLOW, "ENTRY": "studio"}],
+    ids=["no flow configured", "another one", "another one as the entry"],
+)
+async def test_without_a_ledger_a_call_goes_back_to_the_flow_that_sent_it(
+    serve: ServeSite, environ: dict[str, str], trouble: str, reason: str
+) -> None:
+    """Elsewhere it would start anew, or have no execution to return to."""
+    site = await serve(ledger=ForgetsTokens(trouble), ANSWER_WAIT_S="0.5", **environ)
+    connect = (await site.post(f"/voice?flow={FLOW}")).xml[0]
+    address = (connect.get("action") or "").partition("#")[0]  # what Twilio requests, and signs
+    reply = await site.post(address.removeprefix(PUBLIC), IN_PROGRESS)
+    assert reply.redirect == fallback(reason)
+
+
+async def test_a_flow_of_another_shape_is_not_returned_to(serve: ServeSite) -> None:
+    site = await serve(ledger=ForgetsTokens("gone"))
+    for odd in (f"{FLOW}0", "FW" + "x" * 32, f"{FLOW}%2F..", ""):
+        reply = await site.post(f"/after/token-1?flow={odd}", IN_PROGRESS)
+        assert reply.redirect == TODAY

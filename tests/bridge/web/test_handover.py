@@ -14,7 +14,16 @@ from bridge.store.ledger import (
     StoredDecision,
 )
 from bridge.store.memory import MemoryLedger
-from tests.bridge.web.conftest import ACCOUNT, CALL, INCOMING, NOW, PUBLIC, ServeSite, Site
+from tests.bridge.web.conftest import (
+    ACCOUNT,
+    CALL,
+    FLOW,
+    INCOMING,
+    NOW,
+    PUBLIC,
+    ServeSite,
+    Site,
+)
 from tests.bridge.web.decided import decision, keep, opening, stored
 
 LIVE = {**INCOMING, "CallStatus": "in-progress"}
@@ -24,6 +33,11 @@ TODAY = "https://ivr.example.com/today?menu=1&x=2"
 
 def step(name: str = "action", number: int = 0, hop: int = 0) -> str:
     return f"/call/{CALL}/{hop}/{number}/{name}"
+
+
+def action(number: int) -> str:
+    """The whole address: it names the flow that waits, for when the ledger cannot."""
+    return f"{PUBLIC}{step(number=number)}?flow={FLOW}#rc=2&rp=all"
 
 
 def queue(result: str) -> Mapping[str, str]:
@@ -44,7 +58,7 @@ async def test_a_queue_that_does_not_take_the_call_leads_to_the_next_route(
     await keep(site.ledger, "on_call", "duty_phone", "page_owner")
     reply = await site.post(step(), queue(result))
     (dial,) = reply.xml
-    assert (dial.tag, dial.get("action")) == ("Dial", f"{PUBLIC}{step(number=1)}#rc=2&rp=all")
+    assert (dial.tag, dial.get("action")) == ("Dial", action(1))
     assert dial[0].get("url") == f"{PUBLIC}{step('whisper', 1)}"
     assert dial[0].text == "+14155550111"
 
@@ -56,7 +70,7 @@ async def test_a_phone_that_is_not_answered_leads_to_the_next_route(
     await keep(site.ledger, "duty_phone", "message")
     reply = await site.post(step(), dialled(status))
     assert reply.verbs == ["Say", "Record", "Say", "Hangup"]
-    assert reply.xml[1].get("action") == f"{PUBLIC}{step(number=1)}#rc=2&rp=all"
+    assert reply.xml[1].get("action") == action(1)
 
 
 async def test_a_callee_who_did_not_accept_leads_to_the_next_route(site: Site) -> None:
@@ -267,6 +281,17 @@ async def test_a_caller_of_whom_nothing_is_known_goes_to_todays_flow(site: Site,
     assert (await site.post(path, queue("queue-full"))).redirect == TODAY
     over = {**queue("queue-full"), "CallStatus": "completed"}
     assert (await site.post(path, over)).verbs == []
+
+
+async def test_such_a_caller_goes_back_to_the_flow_that_waits(site: Site) -> None:
+    await keep(site.ledger, "on_call", "duty_phone", "message")
+    dial = (await site.post(step(), queue("queue-full"))).xml[0]
+    address = (dial.get("action") or "").partition("#")[0].removeprefix(PUBLIC)
+    unknown = address.replace("/0/1/", "/0/9/")
+    back = f"https://webhooks.twilio.com/v1/Accounts/{ACCOUNT}/Flows/{FLOW}?FlowEvent=return"
+    reply = await site.post(unknown, dialled("busy"))
+    assert reply.redirect == f"{back}&outcome=fallback&reason=unknown_step"
+    assert (await site.post(address, dialled("busy"))).verbs == ["Say", "Record", "Say", "Hangup"]
 
 
 async def test_a_conversation_that_was_had_ends_the_call_though_nothing_is_known_of_it(
