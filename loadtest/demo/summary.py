@@ -15,7 +15,7 @@ from loadtest.demo.player import CallReport
 from loadtest.demo.recordings import DemoFiles
 from loadtest.demo.screen import Screen
 
-_COLUMNS = ("call", "arrived", "turns", "model audio", "audio out", "at the ear", "barge-in", "")
+_COLUMNS = ("call", "arrived", "turns", "model audio", "audio out", "at the ear", "silenced", "")
 
 
 def show_summary(
@@ -30,7 +30,8 @@ def show_summary(
     screen.show(table)
     screen.say(
         f"Milliseconds, median / worst of the turns; budgets: model audio {MODEL_BUDGET_MS} after "
-        f"speech_stopped, audio out {HEARD_BUDGET_MS} after the caller's last speech.",
+        f"speech_stopped, audio out {HEARD_BUDGET_MS} after the caller's last speech. "
+        "Silenced: from an interrupting caller's first sound to the assistant's last.",
         "dim",
     )
     screen.say(f"Turns over a budget: {_over(reports)}", "dim")
@@ -43,7 +44,7 @@ def show_summary(
 def _row(report: CallReport) -> list[str | Text]:
     turns = report.turns
     verdict = Text("failed", style="bold red") if report.faults else Text("ok", style="bold green")
-    cuts = ", ".join(f"{cut.heard_ms}/{cut.sent_ms}" for cut in report.cuts)
+    silenced = [cut.silent_after_ms for cut in report.cuts]
     return [
         report.call.name,
         str(report.call.expected) if not report.faults else report.arrived,
@@ -51,7 +52,7 @@ def _row(report: CallReport) -> list[str | Text]:
         _spread([turn.model_ms for turn in turns]),
         _spread([turn.out_ms for turn in turns]),
         _spread([turn.ear_ms for turn in turns]),
-        cuts or "-",
+        ", ".join("?" if ms is None else f"after {ms} ms" for ms in silenced) or "-",
         verdict,
     ]
 

@@ -137,6 +137,7 @@ def an_empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 
 
 def test_what_is_not_text_is_refused_without_a_traceback(run: Run, an_empty_database: str) -> None:
+    assert run("calls", DATABASE_URL=an_empty_database).status == 0  # which makes the file
     for words in (
         ("calls", "show", NOT_UTF8),
         ("export", NOT_UTF8),

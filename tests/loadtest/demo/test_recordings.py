@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from audiocodecs import read_wav
 from loadtest.demo import Screen, show_summary, write_call, write_demo
+from loadtest.demo.figures import Cut
 from loadtest.demo.recordings import PAUSE_MS
 from loadtest.demo.timeline import Entry
 from loadtest.twilio import Hangup, Recording
@@ -80,3 +82,15 @@ def test_the_summary_says_how_each_call_went_and_where_its_files_are(tmp_path: P
     ]
     assert f"timeline   {tmp_path}/timeline.jsonl" in text.getvalue()
     assert f"logs       {tmp_path}/bridge.log" in text.getvalue()
+
+
+def test_the_summary_says_how_soon_an_interrupted_assistant_was_silent(tmp_path: Path) -> None:
+    """Not how much of its answer was heard, which stands in milliseconds too."""
+    text = io.StringIO()
+    cuts = (Cut("item_1", heard_ms=3449, sent_ms=17011, silent_after_ms=61),)
+    cut = replace(REPORTS[0], cuts=cuts)
+    show_summary(Screen(text), [cut, REPORTS[1]], write_demo(tmp_path, REPORTS), tmp_path)
+    rows = {line.split()[0]: line for line in text.getvalue().splitlines() if line.strip()}
+    assert "after 61 ms" in rows["emergency"]
+    assert "3449" not in text.getvalue()
+    assert "after" not in rows["billing"]
