@@ -10,6 +10,7 @@ import structlog
 from bridge.config import Settings
 from bridge.store.ledger import (
     CallOpening,
+    HandoverReport,
     Ledger,
     LedgerUnavailableError,
     StoredDecision,
@@ -25,6 +26,8 @@ log = structlog.get_logger("bridge.web")
 FINAL_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 FALLBACK_ROUTE = "fallback"
 NO_DECISION = "no_decision"
+ANSWERED = "after"
+"""The report that keeps which request was told where a passage without a token goes."""
 RECORDED_WITHIN_S = 0.5
 """The caller hears nothing meanwhile."""
 LATE_BY_S = 0.4
@@ -51,7 +54,9 @@ class After:
     async def answer(self, webhook: Webhook, token: str | None) -> str:
         """The TwiML that was decided; without a decision today's flow, which is then the decision.
 
-        Behind a static TwiML Bin there is no token, and the call's last passage is meant.
+        Behind a static TwiML Bin there is no token, and the call's last passage is meant. Asked a
+        second time, it is about a passage that we know nothing of: its stream was refused, or never
+        reached us. The decision of the one before would send the caller round in circles.
         """
         opening = await self._opening(webhook, token)
         if opening is None:
@@ -63,6 +68,9 @@ class After:
             if webhook.field("CallStatus") in FINAL_STATUSES:
                 return nothing()  # nobody is listening, and what happened is not known
             decision = await self._late(opening) or await self._fall_back(opening)
+        if token is None and not await self._is_of_this_passage(decision, webhook):
+            log.warning("after_unknown_passage", call_sid=opening.call_sid, hop=opening.hop)
+            return self._today.twiml(Origins.of(opening), NO_DECISION)
         log.info(
             "after_answered",
             call_sid=opening.call_sid,
@@ -78,6 +86,26 @@ class After:
             if opening is not None and opening.call_sid == webhook.call_sid:
                 return opening
         return await self._ledger.opening(webhook.call_sid)
+
+    async def _is_of_this_passage(self, decision: StoredDecision, webhook: Webhook) -> bool:
+        """Whether nobody was told of it yet, or only this request, which Twilio repeats."""
+        now = self._clock()
+        asked = webhook.idempotency_key or str(now)
+        told = HandoverReport(
+            call_sid=decision.call_sid,
+            hop=decision.hop,
+            key=ANSWERED,
+            status="answered",
+            at=now,
+            fields={"asked": asked},
+        )
+        try:
+            async with asyncio.timeout(RECORDED_WITHIN_S):
+                stands = await self._ledger.report(told)
+        except (LedgerUnavailableError, UnknownCallError, TimeoutError) as error:
+            log.error("answer_not_recorded", call_sid=told.call_sid, error=str(error) or "slow")
+            return True
+        return stands.fields.get("asked") == asked
 
     async def _late(self, opening: CallOpening) -> StoredDecision | None:
         """The decision, where whoever holds the call was about to write it."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from contextlib import AsyncExitStack
 
 from structlog.typing import EventDict
 
+from bridge.store.ledger import CallOpening, LedgerUnavailableError
+from bridge.store.memory import MemoryLedger
 from tests.bridge.legs.audio import numbered
 from tests.bridge.legs.conftest import ServeBridge
 from tests.bridge.legs.phone import open_call, open_phone
@@ -70,6 +74,36 @@ async def test_a_call_that_comes_from_a_bin_again_and_again_goes_to_today_s_flow
     phone = await stack.enter_async_context(open_call(bridge, invitation))
     assert await phone.closed() == (1008, "hop_limit")
     assert [one["reason"] for one in logged if one["event"] == "stream_refused"] == ["hop_limit"]
+
+
+class Away(MemoryLedger):
+    """Gives no answer while ``away``."""
+
+    away = False
+
+    async def opening(self, call_sid: str) -> CallOpening | None:
+        if self.away:
+            raise LedgerUnavailableError("away", "gone")
+        return await super().opening(call_sid)
+
+
+async def test_a_refused_stream_of_a_call_that_came_back_leads_to_today_s_flow(
+    bridge_under_test: ServeBridge, puppet: PuppetModel, stack: AsyncExitStack
+) -> None:
+    """What its first passage decided was carried out already, and led it here again."""
+    ledger = Away(time.time, lambda: secrets.token_urlsafe(8))
+    bridge = await bridge_under_test(puppet.url, ledger=ledger, limits={"closing_start_s": 0.05})
+    invitation = bridge.invite_by_bin(flow=FLOW)
+    phone = await stack.enter_async_context(open_call(bridge, invitation))
+    await bridge.watcher.until(phone.call_sid, "model_ready")
+    await (await puppet.session()).decide()
+    await phone.closed()
+    assert "intent=general" in await bridge.after(invitation)
+    ledger.away = True
+    phone = await stack.enter_async_context(open_call(bridge, invitation))
+    assert await phone.closed() == (1013, "ledger_unavailable")
+    ledger.away = False
+    assert "FlowEvent=return&outcome=fallback" in await bridge.after(invitation)
 
 
 async def test_insecure_local_serves_without_signature_and_token(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from bridge.store.ledger import (
     CallOpening,
+    HandoverReport,
     LedgerUnavailableError,
     SideEffect,
     StoredDecision,
@@ -25,6 +27,7 @@ from tests.bridge.web.conftest import (
     ServeSite,
     Site,
 )
+from tests.bridge.web.decided import opening
 
 TODAY = ENVIRON["FALLBACK_URL"]
 STUDIO = f"https://webhooks.twilio.com/v1/Accounts/{ACCOUNT}/Flows/{FLOW}"
@@ -105,6 +108,55 @@ async def test_each_token_answers_for_its_own_hop(site: Site) -> None:
         for target in ("/after/token-1", "/after/token-2", "/after")
     ]
     assert answers == ["hop 0", "hop 1", "hop 1"]
+
+
+def request(name: str) -> dict[str, str]:
+    """Twilio repeats a request under the same name."""
+    return {"I-Twilio-Idempotency-Token": name}
+
+
+async def test_a_passage_that_left_no_trace_is_not_answered_with_the_one_before(
+    site: Site,
+) -> None:
+    """A TwiML Bin's stream that was refused, or never reached us: once more round the same circle
+    the caller would go."""
+    await site.ledger.open_call(replace(opening(), entry="bin"))
+    await site.ledger.record_decision(decision())
+    first, repeated, second, third = [
+        await site.post("/after", IN_PROGRESS, headers=request(name))
+        for name in ("one", "one", "two", "three")
+    ]
+    assert (first.text, repeated) == (decision().twiml, first)
+    assert [second.redirect, third.redirect] == [fallback("no_decision")] * 2
+    assert site.fates.gone == []
+    assert await site.ledger.decision(CALL) == decision()
+
+
+async def test_a_passage_that_is_taken_again_is_answered_with_its_own_decision(site: Site) -> None:
+    for hop in (0, 1):
+        await site.ledger.open_call(replace(opening(), entry="bin"))
+        await site.ledger.record_decision(decision(hop))
+        reply = await site.post("/after", IN_PROGRESS, headers=request(str(hop)))
+        assert reply.text == decision(hop).twiml
+
+
+class KeepsNoReports(MemoryLedger):
+    """Can be read, and hangs on a report."""
+
+    async def report(
+        self, report: HandoverReport, effects: Sequence[SideEffect] = ()
+    ) -> HandoverReport:
+        await asyncio.Event().wait()
+        return report
+
+
+async def test_a_caller_does_not_wait_for_that_to_be_written(serve: ServeSite) -> None:
+    ledger = KeepsNoReports(lambda: NOW, lambda: "token-1")
+    site = await serve(ledger=ledger, ANSWER_WAIT_S="10")
+    await ledger.open_call(replace(opening(), entry="bin"))
+    await ledger.record_decision(decision())
+    async with asyncio.timeout(10):
+        assert (await site.post("/after", IN_PROGRESS)).text == decision().twiml
 
 
 async def test_a_token_of_another_call_is_not_followed(site: Site) -> None:
