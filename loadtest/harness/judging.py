@@ -55,7 +55,8 @@ def judge_call(
     counts["calls_cut"] += cut
     meter.outcome(describe(result.outcome))
     astray = None if cut else _astray(meter, result, expect)
-    failure = _failure(result, cut=cut)
+    failure = _failure(result, heard=log.heard_anything, cut=cut)
+    failure = failure or track.crossed
     if failure is not None:
         counts["calls_failed"] += 1
         meter.error(failure)
@@ -147,8 +148,12 @@ def place_of(outcome: Outcome) -> Place:
             return NOWHERE
 
 
-def _failure(result: CallResult, *, cut: bool) -> str | None:
-    """Why the bridge failed this call, if it did."""
+def _failure(result: CallResult, *, heard: bool, cut: bool) -> str | None:
+    """Why the bridge failed this call, if it did.
+
+    A polite close of a stream on which nothing was ``heard`` is no end of a call that goes nowhere:
+    so a bridge that is full lets go of its callers.
+    """
     outcome = result.outcomes[-1]
     if isinstance(outcome, DocumentError):
         return f"{outcome.code}: {_general(outcome.message)}"
@@ -159,9 +164,15 @@ def _failure(result: CallResult, *, cut: bool) -> str | None:
             return "stream lost: connection ended without a close, or broke the protocol"
         if stream.end is StreamEnd.CLOSED_BY_SERVER and stream.close_code not in (1000, 1005):
             return f"stream closed with {stream.close_code} {stream.close_reason}".strip()
+        if stream.end is StreamEnd.CLOSED_BY_SERVER and not (heard or cut or _arrived(result)):
+            return f"stream closed with {stream.close_code} before the caller heard anything"
     if not result.streams and not cut:
         return "no media stream was opened"
     return None
+
+
+def _arrived(result: CallResult) -> bool:
+    return any(place_of(one) != NOWHERE for one in result.outcomes)
 
 
 def _notice_of(result: CallResult, stream_sid: str) -> str:

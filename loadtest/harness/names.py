@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 FIGURES: Mapping[str, str] = {
-    "first_audio_out": "caller's last audible frame to the first audible assistant audio",
+    "first_audio_out": "caller's last audible frame (or the end of what the assistant still said) "
+    "to the first audible assistant audio",
     "first_model_audio": "model notices the end of speech to its first audio",
     "greeting": "start of the stream to the first audible assistant audio",
     "barge_in": "caller starts over the assistant to silence at the caller's ear",
@@ -19,17 +20,20 @@ FIGURES: Mapping[str, str] = {
 }
 """Latencies in milliseconds."""
 
-Base: TypeAlias = Literal["calls", "turns", "answers", "frames"]
+Base: TypeAlias = Literal["calls", "turns", "answers", "barge_ins", "frames"]
 
 COUNTS: Mapping[str, str] = {
     "calls": "calls placed that came to their end",
-    "calls_failed": "calls in which the bridge failed: no stream, or a stream that broke",
+    "calls_failed": "calls in which the bridge failed: no stream, one that broke, or one closed before "
+    "the caller heard anything",
     "calls_cut": "calls that the generator ended because its time was over",
     "not_placed": "arrivals for which all places were taken",
     "misrouted": "calls that went elsewhere than their scenario expects, or with another intent",
     "not_routed": "calls with an expectation that were just hung up, or came without an intent",
     "turns": "times the caller spoke",
     "unanswered_turns": "times the caller spoke, waited, and heard nothing",
+    "barge_ins": "times the caller spoke over the assistant until it was seen what that does",
+    "barge_ins_ignored": "times the assistant talked on over the caller for more than 1 s",
     "answers": "times the assistant spoke, between one turn of the caller and the next",
     "unmarked_answers": "answers heard to their end that no mark followed",
     "frames": "caller frames sent",
@@ -38,10 +42,11 @@ COUNTS: Mapping[str, str] = {
     "late_frames": "caller frames more than 100 ms under way",
     "duplicate_frames": "caller frames that the model got more than once",
     "reordered_frames": "caller frames that the model got after a later one",
+    "crossed_frames": "frames of a call that came out in another: at its model or its caller's ear",
     "lost_audio_ms": "milliseconds of model audio that never reached the caller",
     "clipped_starts": "answers whose first 20 ms or more the caller never heard",
     "clipped_ends": "answers whose last 20 ms or more the caller never heard, unasked",
-    "audio_after_end": "answers heard again within 1 s after the caller, still speaking, cut them",
+    "audio_after_end": "answers heard again within 1 s after the caller cut them",
     "notices": "errors and warnings that Twilio would have logged",
     "streams_refused": "media streams that could not be opened",
 }
@@ -53,6 +58,7 @@ SHARE_OF: Mapping[str, Base] = {
     "misrouted": "calls",
     "not_routed": "calls",
     "unanswered_turns": "turns",
+    "barge_ins_ignored": "barge_ins",
     "unmarked_answers": "answers",
     "held_frames": "frames",
     "lost_frames": "frames",

@@ -22,7 +22,8 @@ MOST_CALLS = 200_000
 REALTIME_PORT = 9400
 BY_MARKS = frozenset({
     "uplink", "downlink", "first_model_audio", "held_frames", "lost_frames", "late_frames",
-    "duplicate_frames", "reordered_frames", "lost_audio_ms", "clipped_starts", "clipped_ends",
+    "duplicate_frames", "reordered_frames", "crossed_frames", "lost_audio_ms", "clipped_starts",
+    "clipped_ends",
 })  # fmt: skip
 """What only shows where the model is ours, and the bridge hands mu-law on as it is."""
 UNHARMED = Degradation()

@@ -11,6 +11,7 @@ from array import array
 from dataclasses import dataclass, field
 
 from loadtest.harness import watermark
+from loadtest.harness.following import Strays
 from loadtest.harness.framereader import FrameReader
 from loadtest.harness.meter import Meter
 from loadtest.harness.watermark import DOWNLINK, NUMBER_LIMIT, UPLINK
@@ -22,6 +23,8 @@ from loadtest.twilio.wire import FRAME_BYTES
 
 LATE_MS = 100.0
 """A caller frame that is under way for longer is counted as late."""
+HEARD_BY_ANOTHER = "audio for one caller reached another"
+TOLD_TO_ANOTHER = "audio of one caller reached the model's session of another"
 
 
 @dataclass(eq=False)
@@ -65,6 +68,8 @@ class CallTrack:
         self.cut: set[tuple[int, int]] = set()
         """Those of them that a clear or the stream's end threw away."""
         self.first_media_after: float | None = None
+        self.crossed: str | None = None
+        """How its audio met that of another call, if it did."""
 
     def let_go(self) -> None:
         """The call is over and judged: what refers back to it need not keep what it measured."""
@@ -81,6 +86,7 @@ class Ear:
         self._tracker = tracker
         self._batch = tracker.meter.batch("downlink")
         self._reader = FrameReader(DOWNLINK, tracker.session_has_sent, self._found)
+        self._strays = Strays()
         self._now = self._starts = 0.0
 
     def heard(self, ulaw: bytes, starts: float) -> None:
@@ -104,7 +110,7 @@ class Ear:
         if key in track.heard:
             return
         if session.call is not track:
-            self._tracker.meter.error("audio for one caller reached another")
+            self._tracker.crossed(self._strays.add(stream), HEARD_BY_ANOTHER, session.call, track)
             return
         track.heard[key] = self._starts + offset / BYTES_PER_SECOND
         self._batch.append(int((self._now - session.sent[frame]) * 1_000_000))
@@ -128,6 +134,7 @@ class SessionTrack:
         self._uplink = tracker.meter.batch("uplink")
         self._counts = tracker.meter.counts
         self._reader = FrameReader(UPLINK, tracker.call_has_sent, self._found)
+        self._strays = Strays()
         self._stopped: float | None = None
         self._begun: set[str] = set()
 
@@ -139,8 +146,8 @@ class SessionTrack:
     def _found(self, stream: int, frame: int, _offset: int) -> None:
         now = time.monotonic()
         call = self._tracker.calls[stream]
-        if self.call is not call:
-            self._belongs_to(call)
+        if self.call is not call and not self._belongs_to(call):
+            return
         call.arrived.append(frame)
         if frame in call.watched:
             call.watched[frame] = now
@@ -152,11 +159,23 @@ class SessionTrack:
         if now - sent > LATE_MS / 1000:
             self._counts["late_frames"] += 1
 
-    def _belongs_to(self, call: CallTrack) -> None:
-        if self.call is not None:
-            self._tracker.meter.error("audio of one caller reached the model's session of another")
+    def _belongs_to(self, call: CallTrack) -> bool:
+        """A session is that of the caller who was heard in it first, as long as that call lasts."""
+        owner, tracker = self.call, self._tracker
+        if owner is not None:
+            strays = self._strays.add(call.number)
+            by_chance = self._reader.frames - self._strays.total == 1
+            if not strays or not (by_chance or tracker.is_over(owner)):
+                tracker.crossed(strays, TOLD_TO_ANOTHER, owner, call)
+                return False
+            if by_chance:
+                owner.sessions.pop(self.number, None)
+            else:
+                tracker.crossed(strays, TOLD_TO_ANOTHER, owner, call)
+            self._strays = Strays()
         self.call = call
-        call.sessions[self.number] = self
+        call.sessions[self.number] = tracker.sessions[self.number] = self
+        return True
 
     def configured(self) -> None:
         if self.configured_at is None:
@@ -248,6 +267,18 @@ class Tracker:
         self.calls.pop(call.number, None)
         for number in call.sessions:
             self.sessions.pop(number, None)
+
+    def is_over(self, call: CallTrack) -> bool:
+        return self.calls.get(call.number) is not call
+
+    def crossed(self, frames: int, how: str, *calls: CallTrack | None) -> None:
+        """So many frames more of one call came out in another: both have failed."""
+        if not frames:
+            return
+        self.meter.counts["crossed_frames"] += frames
+        for call in calls:
+            if call is not None:
+                call.crossed = how
 
     def call_has_sent(self, stream: int, frame: int) -> bool:
         call = self.calls.get(stream)

@@ -48,6 +48,7 @@ class Scene:
         self.tracker = Tracker(self.meter, follows_model=True)
         self.track = self.tracker.call(None)
         self.log = CallLog(self.meter, self.track)
+        self.log.heard_anything = True
         self.ear = Ear(self.track, self.tracker)
         self.session = SessionTrack(self.tracker.sessions_seen, self.tracker)
         self.tracker.sessions[self.session.number] = self.session
@@ -203,6 +204,30 @@ def test_streams_that_fail_fail_the_call(stream: StreamReport, text: str) -> Non
     assert scene.meter.errors == {text: 1}
 
 
+@pytest.mark.parametrize("code", [1000, 1005])
+def test_a_stream_closed_politely_before_anything_was_heard_fails_the_call(code: int) -> None:
+    scene = Scene()
+    scene.log.heard_anything = False
+    stream = StreamReport("MZ1", "ws://x", {}, 0.0, 0.1, StreamEnd.CLOSED_BY_SERVER, code)
+    assert scene.judged(FellOffTheEnd(), streams=(stream,))["calls_failed"] == 1
+    assert scene.meter.errors == {f"stream closed with {code} before the caller heard anything": 1}
+
+
+@pytest.mark.parametrize(
+    ("heard", "outcomes"),
+    [
+        (True, (FellOffTheEnd(),)),
+        (False, (FLEX, Hangup())),
+        (False, (CallerHungUp(RUN_OVER),)),
+    ],
+    ids=["the caller was spoken to", "handed over at once", "the run was over"],
+)
+def test_a_polite_close_is_no_failure_where(heard: bool, outcomes: tuple[Outcome, ...]) -> None:
+    scene = Scene()
+    scene.log.heard_anything = heard
+    assert scene.judged(*outcomes, expect={})["calls_failed"] == 0
+
+
 def test_notices_are_counted_and_named_once_without_what_changes() -> None:
     scene = Scene()
     message = f"streamSid is {'MZ' + 'a' * 32!r}, expected one at 127.0.0.1:8080"
@@ -261,12 +286,65 @@ def test_frames_sent_before_the_session_was_ready_are_held_and_not_late() -> Non
     assert (counts["held_frames"], counts["late_frames"]) == (3, 0)
 
 
-def test_audio_in_the_session_of_another_call_is_an_error() -> None:
+TOLD_TO_ANOTHER = "audio of one caller reached the model's session of another"
+
+
+def test_frames_in_the_session_of_another_call_are_crossed_and_fail_both_calls() -> None:
     scene = Scene()
-    scene.session.appended(scene.send(1)[0])
+    owner, stranger = scene.track, scene.tracker.call(None)
+    own = scene.send(4)
+    scene.track = stranger
+    foreign = scene.send(3)
+    for one, other in zip(own, [*foreign, b""], strict=True):
+        scene.session.appended(one)
+        scene.session.appended(other)
+    assert list(owner.arrived) == [0, 1, 2, 3]
+    assert list(stranger.arrived) == []
+    assert scene.meter.counts["crossed_frames"] == 3
+    scene.judged(FLEX, expect={})
+    scene.track = owner
+    assert scene.judged(FLEX, expect={})["calls_failed"] == 2
+    assert scene.meter.errors == {TOLD_TO_ANOTHER: 2}
+
+
+def test_a_session_that_goes_on_with_another_caller_is_crossed_and_then_that_callers() -> None:
+    scene = Scene()
+    for frame in scene.send(3):
+        scene.session.appended(frame)
+    scene.tracker.forget(scene.track)
     scene.track = scene.tracker.call(None)
-    scene.session.appended(scene.send(1)[0])
-    assert scene.meter.errors == {"audio of one caller reached the model's session of another": 1}
+    for frame in scene.send(5):
+        scene.session.appended(frame)
+    assert (scene.session.call, list(scene.track.arrived)) == (scene.track, [1, 2, 3, 4])
+    audio, _ = scene.answer(10)
+    scene.ear = Ear(scene.track, scene.tracker)
+    scene.ear.heard(audio, 100.0)
+    assert scene.meter.counts["crossed_frames"] == 2
+    assert len(scene.track.heard) == 10
+
+
+def test_a_single_frame_of_another_is_chance() -> None:
+    """A number is checked by twelve bits: among thousands of calls one is met now and then."""
+    scene = Scene()
+    owner, stranger = scene.track, scene.tracker.call(None)
+    own = scene.send(2)
+    scene.track = stranger
+    for frame in (scene.send(1)[0], *own):
+        scene.session.appended(frame)
+    assert scene.session.call is owner
+    assert owner.sessions == {scene.session.number: scene.session}
+    assert stranger.sessions == {}
+    assert scene.judged(FLEX, expect={})["calls_failed"] == 0
+    assert scene.meter.counts["crossed_frames"] == 0
+
+
+def test_an_answer_heard_by_another_caller_is_crossed_and_fails_both_calls() -> None:
+    scene = talking()
+    audio, _ = scene.answer(10)
+    eavesdropper = scene.tracker.call(None)
+    Ear(eavesdropper, scene.tracker).heard(audio, 100.0)
+    assert scene.meter.counts["crossed_frames"] == 10
+    assert eavesdropper.crossed == scene.track.crossed == "audio for one caller reached another"
 
 
 # --- downlink -----------------------------------------------------------------------------------
