@@ -9,7 +9,11 @@ from loadtest.harness.tracking import CallTrack
 from loadtest.twilio import CallEvent
 
 AGAIN_WITHIN_S = 1.0
-"""Assistant audio so soon after the caller cut it is the old answer, not a new one."""
+"""Assistant audio so soon after it fell silent for the caller is the old answer, not a new one,"""
+TOO_SOON_S = 0.3
+"""if the caller still speaks, or has finished so shortly before that nobody could have answered."""
+IGNORED_AFTER_S = 1.0
+"""An assistant that talks on for longer over the caller did not give way."""
 MARK_SLACK_S = 0.05
 """A mark that is reached so shortly before the end of what is audible still follows it."""
 
@@ -23,7 +27,9 @@ class TurnLog:
     ended: float | None = None
     answered: float | None = None
     overlapped: bool = False
-    """The assistant was speaking when it ended: there is no answer to wait for."""
+    """The assistant still speaks since before it ended: no answer is waited for yet."""
+    old_over: float | None = None
+    """The end of what the assistant was still saying; the answer is waited for from there."""
     last_frame: int | None = None
     media_at: float | None = None
     """The first message of audio after it."""
@@ -33,6 +39,11 @@ class TurnLog:
     @property
     def waiting(self) -> bool:
         return self.ended is not None and self.answered is None and not self.overlapped
+
+    @property
+    def waits_from(self) -> float | None:
+        """The caller has finished, and so has the assistant with what it was saying before."""
+        return self.ended if self.old_over is None else self.old_over
 
 
 @dataclass(slots=True)
@@ -63,6 +74,9 @@ class CallLog:
     _speaking: bool = False
     _answer: _Spoken | None = None
     _barge_in: float | None = None
+    """The caller began over the assistant; what came of it is not known yet."""
+    _silent_at: float | None = None
+    """The assistant stopped by itself since; it may go on."""
     _cut_at: float | None = None
     _handed_over: bool = False
 
@@ -75,7 +89,10 @@ class CallLog:
             case "assistant_started":
                 self._assistant_started(event.at)
             case "assistant_stopped":
-                self._assistant_stopped(event.at, cut=bool(event.data.get("cut")))
+                if event.data.get("stream_over"):
+                    self._silenced_by_the_end(event.at)
+                else:
+                    self._assistant_stopped(event.at, cut=bool(event.data.get("cut")))
             case "playout_gap":
                 self._gap(event.data.get("gap_ms"))
             case "mark" if event.data.get("reached"):
@@ -96,10 +113,12 @@ class CallLog:
     # --- the caller -----------------------------------------------------------------------------
 
     def _caller_started(self, at: float, over: bool) -> None:
+        self._judge_barge_in(at)
         self._close_answer(interrupted=over)
         self.turns.append(TurnLog(len(self.turns) + 1, at))
         self.speech.append((at, float("inf")))
-        self._barge_in = at if over else None
+        # In a pause of its speech it may be about to go on, or, as is told later, have finished.
+        self._barge_in = at if over or self._speaking else None
         self._cut_at = None
 
     def _caller_ended(self, at: float) -> None:
@@ -118,11 +137,13 @@ class CallLog:
 
     def _assistant_started(self, at: float) -> None:
         self._speaking = True
-        self._note_again(at)
         turn = self.turns[-1] if self.turns else None
-        if turn is not None and turn.waiting:
+        if turn is not None and self._goes_on(turn, at):
+            self._note_again(turn)
+        elif turn is not None and turn.waiting:
+            self._judge_barge_in(at)
             turn.answered, turn.media_at = at, self.track.first_media_after
-            self.meter.latency("first_audio_out", (at - (turn.ended or at)) * 1000)
+            self.meter.latency("first_audio_out", (at - (turn.waits_from or at)) * 1000)
         elif turn is None and not self.heard_anything and self.stream_started is not None:
             self.meter.latency("greeting", (at - self.stream_started) * 1000)
         self.heard_anything = True
@@ -130,23 +151,67 @@ class CallLog:
             self._answer = _Spoken(at)
             self.meter.counts["answers"] += 1
 
-    def _note_again(self, at: float) -> None:
-        """The same answer once more, after the caller has cut it and goes on speaking?"""
-        speaking = bool(self.turns) and self.turns[-1].ended is None
-        if speaking and self._cut_at is not None and at - self._cut_at < AGAIN_WITHIN_S:
+    def _goes_on(self, turn: TurnLog, at: float) -> bool:
+        """Whether it is the same answer once more, after the caller began to speak over it."""
+        stopped = self._silent_at if self._cut_at is None else self._cut_at
+        if stopped is None or at - stopped >= AGAIN_WITHIN_S:
+            return False
+        return turn.ended is None or at - turn.ended < TOO_SOON_S
+
+    def _note_again(self, turn: TurnLog) -> None:
+        """Cut, it should not have been heard; not cut, it was in a pause and talks on."""
+        if self._cut_at is not None:
             self.meter.counts["audio_after_end"] += 1
             self._cut_at = None
+        else:
+            self._silent_at = None
+            turn.overlapped = turn.ended is not None
 
     def _assistant_stopped(self, at: float, *, cut: bool) -> None:
         self._speaking = False
         answer = self._answer
         if answer is not None:
             answer.ended, answer.cut = at, cut
-        if self._barge_in is not None:
+        self._fell_silent(at, cut=cut)
+        turn = self.turns[-1] if self.turns else None
+        if turn is None or turn.ended is None or turn.answered is not None:
+            return
+        if turn.overlapped:
+            turn.overlapped, turn.old_over = False, max(at, turn.ended)
+        if at > turn.ended:
+            self.track.first_media_after = None  # that was the old answer's
+
+    def _silenced_by_the_end(self, at: float) -> None:
+        """Whoever ended the stream, the assistant has not fallen silent by itself."""
+        self._speaking = False
+        if self._answer is not None:
+            self._answer.ended, self._answer.cut = at, True
+        self._judge_barge_in(at)
+
+    def _fell_silent(self, at: float, *, cut: bool) -> None:
+        if self._barge_in is None:
+            return
+        if at <= self._barge_in:
+            self._barge_in = None  # it had finished before, as is only known now
+        else:
+            self._silent_at = at
             if cut:
-                self.meter.latency("barge_in", (at - self._barge_in) * 1000)
+                self._judge_barge_in(at)
                 self._cut_at = at
-            self._barge_in = None
+
+    def _judge_barge_in(self, now: float) -> None:
+        """It is decided by now; not if the assistant speaks and has had no time to give way."""
+        began, silent = self._barge_in, self._silent_at
+        self._barge_in = self._silent_at = None
+        if began is None:
+            return
+        talked_on_s = (now if silent is None else silent) - began
+        if silent is not None:
+            self.meter.latency("barge_in", talked_on_s * 1000)
+        elif talked_on_s <= IGNORED_AFTER_S:
+            return
+        self.meter.counts["barge_ins"] += 1
+        self.meter.counts["barge_ins_ignored"] += talked_on_s > IGNORED_AFTER_S
 
     def _gap(self, gap_ms: object) -> None:
         if self._answer is not None and isinstance(gap_ms, int | float):
@@ -188,4 +253,5 @@ class CallLog:
 
     def close(self) -> None:
         """The call is over."""
+        self._judge_barge_in(self._barge_in or 0.0)
         self._close_answer(interrupted=self._speaking)

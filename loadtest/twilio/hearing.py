@@ -15,6 +15,8 @@ from loadtest.twilio.playout import BYTES_PER_SECOND
 from loadtest.twilio.wire import FRAME_BYTES, FRAME_MS
 
 HANGOVER_S = 0.3
+SETTLED_S = 0.06
+"""A bridge that sends in real time may be so far behind, and is speaking all the same."""
 _STEP_S = FRAME_MS / 1000
 _NEVER = float("inf")
 
@@ -28,7 +30,7 @@ class SpellStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpellEnded:
-    """The last audible moment before silence; ``cut`` when a clear made it so."""
+    """The last audible moment before silence; ``cut`` when what was queued behind it is gone."""
 
     at: float
     cut: bool
@@ -97,7 +99,7 @@ class Ear:
     def settle(self, now: float) -> list[Change]:
         """End a spell that is in its last pause: the caller has taken the turn."""
         changes = self.advance(now)
-        if self._speaking and self.quiet_from <= now:
+        if self._speaking and self.quiet_from <= now - SETTLED_S:
             changes.append(self._end_spell())
             self._plan()
         return changes

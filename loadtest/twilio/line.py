@@ -112,12 +112,14 @@ class CallLine:
     def _note_speech(self, speech: tuple[int, int], position: int, due: float) -> None:
         first, last = speech
         if position == first:
+            self.tell(self.ear.advance(due))
             over = self.ear.is_audible(due)
             self._journal.event("caller_speech_started", due, over_assistant=over)
         if position == last:
             self.turn_over = due
-            self._journal.event("caller_speech_ended", due)
+            # What was over by now is told first: nobody was talked over by it.
             self.tell(self.ear.settle(due))
+            self._journal.event("caller_speech_ended", due)
             self.bell.ring()
 
     # --- the caller's ear ---------------------------------------------------------------------
@@ -129,21 +131,22 @@ class CallLine:
         self.ear.heard(ulaw, start)
         self.bell.ring()
 
-    def cut(self, now: float) -> None:
-        """Whatever was queued for the ear is gone."""
+    def cut(self, now: float, *, stream_over: bool = False) -> None:
+        """Whatever was queued for the ear is gone: by a clear, or with the stream itself."""
         if self._listener is not None:
             self._listener.cut(now)
-        self.tell(self.ear.cut(now))
+        self.tell(self.ear.cut(now), stream_over=stream_over)
         self.bell.ring()
 
-    def tell(self, changes: list[Change]) -> None:
+    def tell(self, changes: list[Change], *, stream_over: bool = False) -> None:
         for change in changes:
             if isinstance(change, SpellStarted):
                 self.spell_started = change.at
                 self._journal.event("assistant_started", change.at)
             else:
                 self.spell_started = None
-                self._journal.event("assistant_stopped", change.at, cut=change.cut)
+                gone = {"stream_over": True} if change.cut and stream_over else {}
+                self._journal.event("assistant_stopped", change.at, cut=change.cut, **gone)
             self.bell.ring()
 
 

@@ -41,7 +41,7 @@ class Reception:
         self._stop_timer()
         self._report.cut_ms = round(self._playout.buffered_ms(now))
         self._playout.cut(now)
-        self._line.cut(now)
+        self._line.cut(now, stream_over=True)
 
     def refuse(self, code: Code, message: str) -> None:
         """Drop one message with a notice."""

@@ -208,7 +208,7 @@ async def test_closing_before_the_audio_was_played_cuts_it_off(
     result = await twilio.place_call(script())
     assert result.streams[0].cut_ms > 2000
     stopped = next(event for event in result.timeline if event.kind == "assistant_stopped")
-    assert stopped.data == {"cut": True}
+    assert stopped.data == {"cut": True, "stream_over": True}
 
 
 async def test_both_tracks_lie_on_the_time_axis_of_the_call(
