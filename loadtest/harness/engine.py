@@ -20,6 +20,7 @@ from loadtest.harness.callers import Caller
 from loadtest.harness.calllog import CallLog
 from loadtest.harness.carrier import FaultyCarrier, MarkingCarrier
 from loadtest.harness.figures import Latency
+from loadtest.harness.frames import UNDER_WAY_S
 from loadtest.harness.judging import RUN_OVER, judge_call
 from loadtest.harness.meter import Meter, Now
 from loadtest.harness.names import COUNTS
@@ -104,14 +105,21 @@ class _Run:
     meter: Meter
     tracker: Tracker
     on_progress: OnProgress
-    up: int = 0
     placed: int = 0
     began: float = 0.0
     trouble: str | None = None
     lateness: Lateness = NEVER_LATE
     _over: asyncio.Event = field(default_factory=asyncio.Event)
+    _up: set[int] = field(default_factory=set)
+    """Numbers of the calls that are up, as they were placed."""
     _at_once: list[str] = field(default_factory=list)
+    _first: int | None = None
+    """So many were placed when enough had ended at once, and no other had ended."""
     _followed: int = 0
+
+    @property
+    def up(self) -> int:
+        return len(self._up)
 
     # --- its course -----------------------------------------------------------------------------
 
@@ -204,12 +212,13 @@ class _Run:
         caller = self.callers.next()
         track = self.tracker.call(caller.known)
         log = CallLog(self.meter, track)
+        number = self.placed
         self.placed += 1
-        self.up += 1
+        self._up.add(number)
         try:
             result = await self._call(caller, track, log)
         finally:
-            self.up -= 1
+            self._up.discard(number)
             self.tracker.forget(track)
         self._followed += bool(track.arrived)
         judge_call(self.meter, track, log, result, caller.scenario.expect)
@@ -234,17 +243,24 @@ class _Run:
         return FaultyCarrier(carrier, line, random.Random(self.lines.random()))
 
     def _note_at_once(self, result: CallResult, log: CallLog) -> bool:
-        """Whether it failed before it began. Where the first ones all do, the run is ended."""
+        """Whether it failed before it began. Where the first ones all do, the run is ended.
+
+        One place that is refused again and again is not the first ones: whoever was placed
+        meanwhile and is still up has found a bridge that works.
+        """
         why = None if log.heard_anything else _ended_at_once(result)
-        if self._at_once is not None and why is not None:
-            self._at_once.append(why)
-        first = min(FIRST_CALLS, self.plan.calls)
-        if len(self._at_once) >= first and self.meter.counts["calls"] == len(self._at_once):
-            self.trouble = (
-                f"the first {len(self._at_once)} calls all ended at once: {self._at_once[0]}"
-            )
+        if why is None:
+            return False
+        self._at_once.append(why)
+        ended = len(self._at_once)
+        if self.meter.counts["calls"] != ended or ended < min(FIRST_CALLS, self.plan.calls):
+            return True
+        if self._first is None:
+            self._first = self.placed
+        if min(self._up, default=self.placed) >= self._first:
+            self.trouble = f"the first {ended} calls all ended at once: {self._at_once[0]}"
             self._over.set()
-        return why is not None
+        return True
 
     # --- the clock ------------------------------------------------------------------------------
 
@@ -267,6 +283,7 @@ class _Run:
         self, started_at: datetime, seconds: float, busy: float, *, partial: bool
     ) -> Result:
         self._step()
+        self.meter.counts["lost_frames"] += self.tracker.unheard_frames(UNDER_WAY_S)
         lateness = self.lateness
         figures = self.meter.figures()
         late = _late(lateness.histogram)

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
-import numpy as np
-
 from loadtest.harness.calllog import CallLog, TurnLog
+from loadtest.harness.frames import judge_frames
 from loadtest.harness.meter import Meter
 from loadtest.harness.result import Waterfall
-from loadtest.harness.tracking import Answer, CallTrack, SessionTrack
+from loadtest.harness.tracking import CallTrack
 from loadtest.scenarios import Place
 from loadtest.twilio import (
     CallerHungUp,
@@ -31,11 +30,6 @@ from loadtest.twilio import (
 
 WAITED_S = 2.0
 """A caller who waits less for an answer has not been left without one."""
-AFTER_SPEECH_S = 3.0
-"""A clear so soon after the caller spoke was asked for by what was said."""
-UNDER_WAY_S = 1.0
-"""What was sent so shortly before the end of the stream may have been under way."""
-FRAME_MS = 20
 NOWHERE: Place = "hangup"
 RUN_OVER = "time over"
 """Why callers hang up when the run's own time is over."""
@@ -65,11 +59,7 @@ def judge_call(
     _notices(meter, result)
     counts["streams_refused"] += sum(one.end is StreamEnd.REFUSED for one in result.streams)
     _unanswered(meter, log, result, cut=cut)
-    _uplink(meter, track)
-    ended = log.stream_ended if log.stream_ended is not None else result.timeline[-1].at
-    for session in track.sessions.values():
-        for answer in session.answers:
-            _downlink(meter, track, session, answer, log, ended)
+    judge_frames(meter, track, log, result)
     for turn in log.turns:
         if turn.answered is not None:
             meter.turn(_waterfall(track, turn, result.call_sid))
@@ -203,84 +193,6 @@ def _unanswered(meter: Meter, log: CallLog, result: CallResult, *, cut: bool) ->
         else:
             waited_s = result.timeline[-1].at - turn.ended
         meter.counts["unanswered_turns"] += waited_s >= WAITED_S
-
-
-# --- what was lost ------------------------------------------------------------------------------
-
-
-def _uplink(meter: Meter, track: CallTrack) -> None:
-    """Up to the last frame that came: after it the bridge may have been done with the model."""
-    if not track.arrived:
-        return
-    arrived = np.array(track.arrived, dtype=np.int64)
-    distinct = np.unique(arrived)
-    before = np.maximum.accumulate(np.concatenate(([-1], arrived[:-1])))
-    _, firsts = np.unique(arrived, return_index=True)
-    first_time = np.zeros(len(arrived), dtype=bool)
-    first_time[firsts] = True
-    counts = meter.counts
-    counts["lost_frames"] += int(distinct[-1]) + 1 - len(distinct)
-    counts["duplicate_frames"] += len(arrived) - len(distinct)
-    counts["reordered_frames"] += int(np.sum((arrived < before) & first_time))
-
-
-def _downlink(
-    meter: Meter,
-    track: CallTrack,
-    session: SessionTrack,
-    answer: Answer,
-    log: CallLog,
-    stream_ended: float,
-) -> None:
-    """What the caller never heard of one answer, though nobody had asked for silence."""
-    horizon = _undisturbed_until(answer, log, stream_ended)
-    number = session.number
-    lost = [
-        frame
-        for frame in range(answer.first, answer.end)
-        if session.sent[frame] < horizon and (number, frame) not in track.heard
-    ]
-    meter.counts["lost_audio_ms"] += len(lost) * FRAME_MS
-    played = [
-        frame
-        for frame in range(answer.first, answer.end)
-        if (number, frame) in track.heard and (number, frame) not in track.cut
-    ]
-    if answer.audible is None or not played:
-        return
-    meter.counts["clipped_starts"] += played[0] > answer.audible[0]
-    if answer.complete and played[-1] < answer.audible[1]:
-        meter.counts["clipped_ends"] += not _asked_for(answer, track, number, log)
-
-
-def _undisturbed_until(answer: Answer, log: CallLog, stream_ended: float) -> float:
-    """Up to here everything that was sent had to be heard."""
-    ends = [stream_ended - UNDER_WAY_S]
-    for started, ended in log.speech:
-        if started <= answer.began <= ended:
-            return float("-inf")
-        if started > answer.began:
-            ends.append(started)
-    ends += [cleared for cleared in log.clears if cleared > answer.began]
-    return min(ends)
-
-
-def _asked_for(answer: Answer, track: CallTrack, number: int, log: CallLog) -> bool:
-    """Whether the caller's own words or leaving are why its end was not heard."""
-    planned_end = max(
-        track.heard[key]
-        for frame in range(answer.first, answer.end)
-        if (key := (number, frame)) in track.heard
-    )
-    if log.stream_ended is None:
-        return True  # the caller left, or the run was over
-    if any(answer.began <= start <= planned_end for start, _ in log.speech):
-        return True
-    return any(
-        answer.began <= cleared <= planned_end + 1
-        and any(start <= cleared <= end + AFTER_SPEECH_S for start, end in log.speech)
-        for cleared in log.clears
-    )
 
 
 # --- one turn -----------------------------------------------------------------------------------

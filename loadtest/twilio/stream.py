@@ -29,6 +29,8 @@ from loadtest.twilio.reception import Reception
 from loadtest.twilio.stream_report import StreamEnd, StreamReport
 
 CLOSE_TIMEOUT_S = 2.0
+NO_CLOSE_CODE = 1005
+"""What a close without a code counts as (RFC 6455, 7.1.5)."""
 MAX_MESSAGE_BYTES = 10 * 1024 * 1024
 _DEFLATE = "permessage-deflate"
 
@@ -190,9 +192,10 @@ class MediaStream(WSListener):
             self._reception.receive(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
             # picows types the code as an enumeration; on the wire it may be any number.
-            code = cast("int", frame.get_close_code())
-            self._closed_by_server(int(code), frame.get_close_reason() or "")
-            transport.send_close(frame.get_close_code())
+            # For a close without one it says 0, which nobody may send.
+            code = int(cast("int", frame.get_close_code()))
+            self._closed_by_server(code or NO_CLOSE_CODE, frame.get_close_reason() or "")
+            transport.send_close(frame.get_close_code() if code else WSCloseCode.OK)
             transport.disconnect()
         elif kind == WSMsgType.BINARY:
             self._skipping = not frame.fin

@@ -68,21 +68,44 @@ def foreign_plan(tmp_path: Path, port: int, **changes: object) -> RunPlan:
 
 @contextlib.asynccontextmanager
 async def bridge_that(
-    does: str, *, code: int = 1000, reason: str = ""
+    does: str, *, code: int = 1000, reason: str = "", after_s: float = 0.0
 ) -> AsyncIterator[tuple[int, list[int]]]:
-    """Somebody else's bridge: ``closes`` at once, or ``listens`` and says nothing."""
+    """Somebody else's bridge: ``closes`` after ``after_s``, or ``listens`` and says nothing."""
     heard: list[int] = []
 
     async def serve_one(connection: ServerConnection) -> None:
         heard.append(0)
         place = len(heard) - 1
         if does == "closes":
+            await asyncio.sleep(after_s)
             await connection.close(code, reason)
         async for _ in connection:
             heard[place] += 1
 
     async with serve(serve_one, "127.0.0.1", 0) as server:
         yield next(iter(server.sockets)).getsockname()[1], heard
+
+
+@contextlib.asynccontextmanager
+async def bridge_with_room(places: int, *, code: int | None = 1000) -> AsyncIterator[int]:
+    """Keeps so many calls, says nothing to them, and lets go of others at once."""
+    up = 0
+
+    async def serve_one(connection: ServerConnection) -> None:
+        nonlocal up
+        if up == places:
+            connection.protocol.send_close(code)
+            connection.send_data()
+            return
+        up += 1
+        try:
+            async for _ in connection:
+                pass
+        finally:
+            up -= 1
+
+    async with serve(serve_one, "127.0.0.1", 0) as server:
+        yield next(iter(server.sockets)).getsockname()[1]
 
 
 @contextlib.asynccontextmanager
@@ -244,6 +267,26 @@ async def test_a_bridge_that_closes_at_once_ends_the_run_with_how(tmp_path: Path
         with pytest.raises(RunError, match=r"the first 3 calls all ended at once: .* 1008 go away"):
             await run(plan)
     assert len(heard) == 3
+
+
+async def test_calls_that_end_at_once_end_the_run_though_some_are_always_up(tmp_path: Path) -> None:
+    async with bridge_that("closes", after_s=0.3) as (port, _):
+        plan = foreign_plan(tmp_path, port, calls=12, rate_per_s=10.0, for_s=60.0)
+        with pytest.raises(RunError, match=r"the first 1\d calls all ended at once: .* with 1000"):
+            await run(plan)
+
+
+@pytest.mark.parametrize(("code", "told"), [(1000, 1000), (None, 1005)], ids=["1000", "none"])
+async def test_callers_whom_a_full_bridge_lets_go_politely_are_failed_calls(
+    tmp_path: Path, code: int | None, told: int
+) -> None:
+    async with bridge_with_room(2, code=code) as port:
+        plan = foreign_plan(tmp_path, port, for_s=3.5, gates=parse_all(["calls_failed=0"]))
+        result = await run(plan)
+    failed = result.counts["calls_failed"]
+    assert failed >= 2
+    assert result.errors == {f"stream closed with {told} before the caller heard anything": failed}
+    assert not result.gates_passed
 
 
 async def test_calls_end_and_others_follow_in_their_places_up_to_the_bound(tmp_path: Path) -> None:

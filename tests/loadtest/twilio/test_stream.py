@@ -305,6 +305,23 @@ async def test_the_servers_close_code_and_reason_are_reported(
     )
 
 
+async def test_a_close_without_a_code_counts_as_1005_and_is_answered_properly(
+    twilio: SimulatedTwilio, media: MediaServer
+) -> None:
+    async def close(socket: Socket) -> None:
+        await socket.until("start")
+        socket.connection.protocol.send_close()
+        socket.connection.send_data()
+        await socket.connection.wait_closed()
+
+    media.behaviour = close
+    report = (await twilio.place_call(stream_script())).streams[0]
+    assert (report.end, report.close_code) == (StreamEnd.CLOSED_BY_SERVER, 1005)
+    answered = media.socket.connection.protocol.close_rcvd
+    assert answered is not None
+    assert answered.code == 1000
+
+
 async def test_a_refused_handshake_is_31920_and_the_next_verb_runs(
     twilio: SimulatedTwilio, media: MediaServer, application: Application
 ) -> None:
