@@ -24,7 +24,7 @@ from dispatch.outcome import (
     TriggerMatched,
 )
 from dispatch.policy import TenantPolicy
-from dispatch.routes import CallbackTaskRoute, FlexRoute, ResolveRoute, Route
+from dispatch.routes import CallbackTaskRoute, FlexRoute, PageRoute, ResolveRoute, Route
 
 GOODBYE = "goodbye"
 CALLER_LEFT = "caller_left"
@@ -58,9 +58,19 @@ class Decision:
         return self.chosen.route
 
     def after_page(self) -> Decision | None:
-        """The decision for a caller who goes on after a page; None where the call ends there."""
+        """The decision for a caller who goes on after a page; None where the call ends there.
+
+        Where that route was tried in vain already, they go on with the rest of the chain.
+        """
         following = self.after_pages.get(self.chosen.name)
-        return replace(self, chosen=following) if following else None
+        if following is None:
+            return None
+        failed = {passed.name for passed in self.failed}
+        if following.name in failed:
+            rest = (one for one in self.on_failure if not isinstance(one.route, PageRoute))
+            following = next((one for one in rest if one.name not in failed), _LAST)
+        rest_of_chain = tuple(one for one in self.on_failure if one.name != following.name)
+        return replace(self, chosen=following, on_failure=rest_of_chain)
 
     @property
     def priority(self) -> int:
@@ -123,13 +133,16 @@ def decide(outcome: Outcome, context: CallContext, policy: TenantPolicy) -> Deci
 def next_on_failure(decision: Decision, what: str) -> Decision:
     """The decision after the chosen route failed with ``what`` (snake_case or Twilio's own word).
 
-    Total: the chain always ends in words of regret, which cannot fail.
+    Total: the chain always ends in words of regret, which cannot fail. What has failed is not tried
+    again: a page may have led to a route that stands in the chain as well.
     """
     failed = (*decision.failed, Passed(decision.chosen.name, what))
-    if not decision.on_failure:
+    names = {passed.name for passed in failed}
+    untried = [one for one in decision.on_failure if one.name not in names]
+    if not untried:
         last = decision.chosen if decision.chosen.name == LAST_RESORT else _LAST
-        return replace(decision, chosen=last, failed=failed)
-    following, *rest = decision.on_failure
+        return replace(decision, chosen=last, on_failure=(), failed=failed)
+    following, *rest = untried
     return replace(decision, chosen=following, on_failure=tuple(rest), failed=failed)
 
 

@@ -17,6 +17,7 @@ from dispatch.rest_client import RestError
 from dispatch.routes import (
     CallbackTaskRoute,
     FlexRoute,
+    PageRoute,
     Route,
     StudioExecutionRoute,
     StudioReturnRoute,
@@ -164,20 +165,29 @@ def _may_match(
 
 def _intents_of(policy: TenantPolicy, route: str) -> list[str]:
     """With which intents a Task can come by this route."""
+    by_human = route in _chain(policy, policy.human)
     found = {
         intent.name: None
         for intent in policy.intents
-        if route in _chain(intent) or route in _chain(policy.human)
+        if by_human or route in _chain(policy, intent)
     }
-    if route in _chain(policy.human):
+    if by_human:
         found[policy.human.intent] = None
-    if route in _chain(policy.default) or route in _chain(policy.human):
+    if by_human or route in _chain(policy, policy.default):
         found[UNKNOWN_INTENT] = None
     return list(found)
 
 
-def _chain(destination: Destination) -> tuple[str, ...]:
-    return (destination.route, *destination.on_failure)
+def _chain(policy: TenantPolicy, destination: Destination) -> set[str]:
+    """The routes of a destination, and those that its pages lead on to."""
+    named = {destination.route, *destination.on_failure}
+    for name in tuple(named):
+        match policy.routes[name]:
+            case PageRoute(then=str(then)):
+                named.add(then)
+            case _:
+                pass
+    return named
 
 
 def sent_attributes(policy: TenantPolicy, route: TaskRoute, intent: object) -> dict[str, object]:

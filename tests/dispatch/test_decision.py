@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from dispatch.outcome import (
     TriggerMatched,
 )
 from dispatch.policy import TenantPolicy
-from dispatch.routes import ENTERS_AUTOMATION
+from dispatch.routes import ENTERS_AUTOMATION, PageRoute
 
 MakeCall = Callable[..., CallContext]
 
@@ -210,6 +211,63 @@ def test_after_a_page_the_caller_goes_on_where_the_page_says(
     assert following is not None
     assert (page.chosen.name, following.chosen.name) == ("page_owner", "message")
     assert decision.after_page() is None
+
+
+def paging(policy: TenantPolicy, then: str, *emergency: str) -> TenantPolicy:
+    """Emergencies take these routes, and the page leads on to ``then``."""
+    file: dict[str, Any] = policy.model_dump(by_alias=True, exclude_defaults=True)
+    page = {**file["routes"]["page_owner"], "then": then}
+    first, *others = emergency
+    intents = [
+        {**one, "route": first, "on_failure": others} if one["name"] == "emergency" else one
+        for one in file["intent"]
+    ]
+    changed = {"routes": file["routes"] | {"page_owner": page}, "intent": intents}
+    return TenantPolicy.model_validate(file | changed)
+
+
+def gone_through(decision: Decision) -> list[str]:
+    """Where the caller really is, step by step, while every route fails."""
+    seen: list[str] = []
+    while decision.chosen.name not in BUILT_IN_ROUTES and len(seen) < 20:
+        if isinstance(decision.route, PageRoute):
+            following = decision.after_page()
+            assert following is not None
+            assert decision.chosen.name not in seen
+            decision = following
+        seen.append(decision.chosen.name)
+        decision = next_on_failure(decision, "failed")
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("then", "emergency", "expected"),
+    [
+        ("front_desk", ["page_owner"], ["front_desk", "call_back", "message"]),
+        ("message", ["page_owner"], ["message", "front_desk", "call_back"]),
+        (
+            "front_desk",
+            ["front_desk", "page_owner", "duty_phone"],
+            ["front_desk", "duty_phone", "call_back", "message"],
+        ),
+    ],
+    ids=["it stands in the chain too", "it stands at its end", "it failed before the page"],
+)
+def test_what_follows_a_page_is_tried_once_however_often_it_is_named(
+    policy: TenantPolicy, call: MakeCall, then: str, emergency: list[str], expected: list[str]
+) -> None:
+    decision = decide(asked("emergency"), call(), paging(policy, then, *emergency))
+    assert gone_through(decision) == expected
+
+
+def test_a_page_behind_which_everything_has_failed_ends_in_words(
+    policy: TenantPolicy, call: MakeCall
+) -> None:
+    decision = decide(asked("emergency"), call(), paging(policy, "front_desk", "page_owner"))
+    alone = replace(decision, on_failure=(), failed=(Passed("front_desk", "busy"),))
+    following = alone.after_page()
+    assert following is not None
+    assert following.chosen.name == "unreachable"
 
 
 def test_only_the_keys_of_the_file_decide(policy: TenantPolicy) -> None:

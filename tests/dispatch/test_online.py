@@ -12,6 +12,7 @@ from dispatch.policy import TenantPolicy
 from tests.dispatch.wires import WORKSPACE, free_port, rest_of, twilio
 
 FLEX, CALLBACKS = "WW" + "0" * 31 + "1", "WW" + "0" * 31 + "2"
+PAGED = "WW" + "0" * 31 + "3"
 FLOW = "FW" + "7" * 32
 NOT_TAKEN = (
     "no filter of the workflow matches a Task of intent 'billing', and it has no default: "
@@ -111,6 +112,17 @@ async def test_intents_that_no_filter_takes_are_named(policy: TenantPolicy) -> N
             NOT_TAKEN,
         )
     ]
+
+
+async def test_a_route_that_only_a_page_leads_to_is_looked_at_too(policy: TenantPolicy) -> None:
+    """Nothing else of the file leads there, and no filter would take its Task."""
+    page = policy.model_dump(by_alias=True, exclude_defaults=True)["routes"]["page_owner"]
+    behind = {"kind": "flex", "workflow_sid": PAGED, "workspace_sid": WORKSPACE}
+    changed = with_routes(policy, behind=behind, page_owner={**page, "then": "behind"})
+    workflows = {FLEX: TAKES_ALL, CALLBACKS: TAKES_ALL, PAGED: routing('intent == "gone"')}
+    found = await told(changed, workflows=workflows)
+    expected = NOT_TAKEN.replace("billing", "emergency")
+    assert found == [("error", "routes.behind.workflow_sid", expected)]
 
 
 async def test_a_default_filter_makes_it_a_warning(policy: TenantPolicy) -> None:
