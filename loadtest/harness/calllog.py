@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from loadtest.harness.gaps import longest_gap_ms
 from loadtest.harness.meter import Meter
 from loadtest.harness.tracking import CallTrack
 from loadtest.twilio import CallEvent
@@ -229,7 +230,8 @@ class CallLog:
         answer, self._answer = self._answer, None
         if answer is None:
             return
-        self.meter.latency("answer_gaps", answer.longest_gap_ms)
+        marked_ms = longest_gap_ms(self.track, answer.began)
+        self.meter.latency("answer_gaps", answer.longest_gap_ms if marked_ms is None else marked_ms)
         if interrupted or answer.cut or answer.ended is None:
             return
         if answer.marked is None or answer.marked < answer.ended - MARK_SLACK_S:

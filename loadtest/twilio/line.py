@@ -38,6 +38,7 @@ class CallLine:
         self._ticks = 0
         self._clip: Clip | None = None
         self._position = 0
+        self._talking = False
         self._spoken: asyncio.Future[None] | None = None
         self.ear = Ear()
         self.bell = Bell()
@@ -51,6 +52,10 @@ class CallLine:
     def recorded(self) -> bool:
         """Whether somebody wants the audio when the call is over."""
         return self._recorder is not None
+
+    def has_listened_since(self, moment: float) -> bool:
+        """Whether the caller has said nothing from then on."""
+        return not self._talking and self.turn_over <= moment
 
     # --- the wheel ----------------------------------------------------------------------------
 
@@ -100,23 +105,25 @@ class CallLine:
         try:
             await self._spoken
         finally:
-            self._clip = None
+            self._clip, self._talking = None, False
         if self.failure is not None:
             raise self.failure
 
     def hush(self) -> None:
         """Break off what is being said."""
-        self._clip = None
+        self._clip, self._talking = None, False
         _finish(self._spoken)
 
     def _note_speech(self, speech: tuple[int, int], position: int, due: float) -> None:
         first, last = speech
         if position == first:
+            self._talking = True
             self.tell(self.ear.advance(due))
             over = self.ear.is_audible(due)
             self._journal.event("caller_speech_started", due, over_assistant=over)
         if position == last:
             self.turn_over = due
+            self._talking = False
             # What was over by now is told first: nobody was talked over by it.
             self.tell(self.ear.settle(due))
             self._journal.event("caller_speech_ended", due)

@@ -12,8 +12,11 @@ from loadtest.twilio import wire
 from loadtest.twilio.journal import Journal
 from loadtest.twilio.line import CallLine
 from loadtest.twilio.notices import Code
-from loadtest.twilio.playout import LIMIT_MS, Played, Playout
+from loadtest.twilio.playout import LIMIT_MS, Played, Playout, Queued
 from loadtest.twilio.stream_report import StreamReport
+
+LONGEST_GAP_S = 5.0
+"""An assistant that is quiet for longer has finished; what it says then is something new."""
 
 
 class Reception:
@@ -86,11 +89,24 @@ class Reception:
                 self._report.stream_sid,
             )
             return
-        if queued.gap_s > 0 and math.isfinite(queued.gap_s) and self._line.ear.speaking:
+        if self._is_gap(queued):
             gap_ms = round(queued.gap_s * 1000)
             self._report.playout_gaps_ms.append(gap_ms)
             self._journal.event("playout_gap", queued.start, gap_ms=gap_ms)
         self._line.hear(ulaw, queued.start)
+
+    def _is_gap(self, queued: Queued) -> bool:
+        """Whether nothing could be heard in the middle of an answer, because audio came late.
+
+        Nobody can tell a long stall from an end after which something new is said: so up to
+        ``LONGEST_GAP_S``, as long as the caller says nothing meanwhile.
+        """
+        if queued.gap_s <= 0 or not math.isfinite(queued.gap_s):
+            return False
+        if self._line.ear.speaking:
+            return True
+        began = queued.start - queued.gap_s
+        return queued.gap_s <= LONGEST_GAP_S and self._line.has_listened_since(began)
 
     def _clear(self, now: float) -> None:
         self._echo_reached()

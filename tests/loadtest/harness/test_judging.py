@@ -399,6 +399,25 @@ def test_frames_lost_in_the_middle_are_lost_audio() -> None:
     assert downlink(closed(scene)) == (60, 0, 0)
 
 
+@pytest.mark.parametrize(("split", "gap_ms"), [(False, 1500), (True, 0)], ids=["stall", "pause"])
+def test_silence_inside_an_answer_is_a_gap_and_between_two_is_none(
+    split: bool, gap_ms: float
+) -> None:
+    scene = talking()
+    if split:
+        first, second = scene.answer(50)[0], scene.answer(40)[0]
+    else:
+        audio, _ = scene.answer(90)
+        first, second = audio[: 160 * 50], audio[160 * 50 :]
+    scene.log(CallEvent("assistant_started", 0, 100.0, "CA1"))
+    scene.ear.heard(first, 100.0)
+    scene.log(CallEvent("playout_gap", 0, 102.5, "CA1", {"gap_ms": 1500}))
+    scene.ear.heard(second, 102.5)
+    scene.log(CallEvent("assistant_stopped", 0, 103.3, "CA1", {"cut": False}))
+    closed(scene)
+    assert scene.meter.figures()["answer_gaps"].max == pytest.approx(gap_ms, rel=1e-3)
+
+
 def test_a_goodbye_that_the_end_of_the_stream_cut_off_is_clipped() -> None:
     scene = talking()
     audio, _ = scene.answer(50)

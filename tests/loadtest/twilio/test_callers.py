@@ -195,6 +195,40 @@ async def test_an_answer_that_stalls_shows_its_gap(
     ]
 
 
+async def plays_twice(socket: Socket) -> None:
+    """With 600 ms between, in which the caller is silent or not."""
+    await socket.until("start")
+    await socket.play(tone(100), "first")
+    await socket.until("mark")
+    for _ in range(30):
+        await socket.until("media")
+    await socket.play(tone(100), "second")
+    await socket.until("mark")
+
+
+async def test_a_stall_of_more_than_a_pause_of_speech_is_a_gap_as_well(
+    twilio: SimulatedTwilio, media: MediaServer
+) -> None:
+    media.behaviour = plays_twice
+    result = await twilio.place_call(script())
+    (gap_ms,) = result.streams[0].playout_gaps_ms
+    assert gap_ms > 500
+    assert kinds(result, "assistant_stopped", "playout_gap") == [
+        "assistant_stopped",
+        "playout_gap",
+        "assistant_stopped",
+    ]
+
+
+async def test_what_is_said_after_the_caller_spoke_follows_no_gap(
+    twilio: SimulatedTwilio, media: MediaServer
+) -> None:
+    media.behaviour = plays_twice
+    result = await twilio.place_call(script(WaitUntilAssistantSilent(100), Speak(clip(100))))
+    assert len(result.turns) == 1
+    assert result.streams[0].playout_gaps_ms == []
+
+
 async def test_closing_before_the_audio_was_played_cuts_it_off(
     twilio: SimulatedTwilio, media: MediaServer
 ) -> None:
