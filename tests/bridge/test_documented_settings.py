@@ -91,37 +91,65 @@ def test_the_example_needs_only_its_secrets_filled_in(tmp_path: Path) -> None:
     assert Settings.from_env(filled).today.studio_flow_sid == "FW" + "0" * 32
 
 
-@pytest.mark.parametrize(
-    ("name", "default"),
-    [
-        ("POOL_SIZE", "2"),
-        ("POOL_MAX_AGE_S", "1500"),
-        ("MAX_CALLS", "300"),
-        ("MAX_HOPS", "2"),
-        ("STREAM_TOKEN_TTL_S", "60"),
-        ("ANSWER_WAIT_S", "2.5"),
-        ("CLOSING_WAIT_S", "2.5"),
-        ("DRAIN_S", "60"),
-        ("CONTEXT_TTL_S", "86400"),
-        ("RETENTION_DAYS", "30"),
-        ("BREAKER_FAILURES", "5"),
-        ("BREAKER_OPEN_S", "15"),
-        ("MAX_LOOP_DELAY_MS", "100"),
-        ("MODEL_TOKEN_RESERVE", "10"),
-        ("MODEL_TOKENS_PER_CALL", "2000"),
-    ],
-)
+def rows() -> dict[str, tuple[str, str]]:
+    """Default and range of every variable that has a row of its own."""
+    pattern = r"^\| `([A-Z][A-Z0-9_]+(?:<TENANT>)?)` \|([^|]*)\|([^|]*)\|"
+    found = re.findall(pattern, DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: (default.strip(), allowed.strip()) for name, default, allowed in found}
+
+
+ROWS = rows()
+HOME = "/home/ada"
+BASE = {"OPENAI_API_KEY": "made-up", "HOME": HOME}
+STATED = {
+    name: default.strip("`").replace("~", HOME)
+    for name, (default, _) in ROWS.items()
+    if re.fullmatch(r"`[^`]+`|[0-9.]+", default)
+}
+"""Defaults that are values; the others are told in words."""
+NEEDED = {"VAD_EAGERNESS": {"VAD_KIND": "semantic_vad"}}
+
+
+def test_defaults_that_are_values_are_told_as_such() -> None:
+    in_words = {name: told for name, (told, _) in ROWS.items() if told and name not in STATED}
+    assert in_words == {
+        "RETENTION_DAYS_<TENANT>": "that of `RETENTION_DAYS`",
+        "PRICES_FILE": "the one that ships",
+        "ROLLOUT_KEY": "one that anybody knows",
+    }
+    assert len(STATED) > 35
+
+
+@pytest.mark.parametrize(("name", "default"), STATED.items(), ids=STATED)
 def test_the_documented_default_is_the_one_in_force(name: str, default: str) -> None:
     """A default that is set explicitly changes nothing."""
-    row = re.search(
-        rf"^\| `{name}`[^|]*\| `?([^|`]+)`? \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert row is not None
-    assert row.group(1).strip() == default
-    local = {"REALTIME_URL": "ws://127.0.0.1:9000/v1/realtime"}
-    unset = Settings.from_env(local, insecure_local=True)
-    stated = Settings.from_env({**local, name: default}, insecure_local=True)
+    value = f"sqlite:///{default}" if name == "DATABASE_URL" else default
+    base = BASE | NEEDED.get(name, {})
+    unset = Settings.from_env(base, insecure_local=True)
+    stated = Settings.from_env({**base, name: value}, insecure_local=True)
     assert without_variables(stated) == without_variables(unset)
+
+
+def allowed_in_force(name: str) -> str:
+    """What the fault of a senseless value expects, where that is a range or one of several."""
+    variable = name.replace("<TENANT>", "ACME")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_env(
+            {**BASE, **NEEDED.get(name, {}), variable: "\N{SNOWMAN}", "PUBLIC_URL": "x"},
+            insecure_local=True,
+        )
+    [fault] = [one for one in caught.value.faults if one.startswith(f"{variable} is ")] or [""]
+    number = re.search(r"expected a (?:whole )?number from (\S+) to (\S+)$", fault)
+    if number is not None:
+        return " to ".join(number.groups())
+    choice = re.search(r"expected one of (.+)$", fault)
+    return choice.group(1) if choice is not None else ""
+
+
+@pytest.mark.parametrize("name", sorted(variables_documented()))
+def test_the_documented_range_is_the_one_in_force(name: str) -> None:
+    _, told = ROWS.get(name, ("", ""))
+    assert told == allowed_in_force(name)
 
 
 def without_variables(settings: Settings) -> Settings:
