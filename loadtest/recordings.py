@@ -7,7 +7,7 @@ from os import PathLike
 import numpy as np
 
 import audiocodecs
-from loadtest.twilio.audio import Clip
+from loadtest.twilio.audio import AUDIBLE_DBFS, Clip
 
 TELEPHONE_HZ = 8000
 LOWEST_HZ, HIGHEST_HZ = 4000, 192_000
@@ -48,6 +48,8 @@ def caller_clip(path: str | PathLike[str]) -> tuple[Clip, str | None]:
     clip = Clip.of(ulaw, name=str(path))
     if clip.speech is None:
         raise audiocodecs.WavError(f"{path}: nothing in it is loud enough to be heard")
+    if clip.audible_dbfs > AUDIBLE_DBFS:
+        done.append(f"noise in it, speech is what is above {clip.audible_dbfs:.0f} dBFS")
     return clip, f"{path}: {', '.join(done)}" if done else None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import binascii
 import functools
 import random
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 
@@ -13,6 +15,13 @@ from loadtest.twilio.wire import BYTES_PER_MS, FRAME_BYTES, FRAME_MS
 
 AUDIBLE_DBFS = -50.0
 """A 20 ms frame at or above this level counts as heard."""
+NOISE_FRAMES = 10
+STEADY_DB = 6.0
+"""So many frames in a row, no further apart than this, are background noise or a held note."""
+SILENT_DBFS = -70.0
+"""Below it a line is dead, which says nothing of the noise elsewhere in the recording."""
+LEAST_SNR_DB = 12.0
+ABOVE_NOISE_DB = 10.0
 SILENCE_BYTE = b"\xff"
 
 
@@ -41,11 +50,13 @@ class Clip:
     """Something to say. Frames of 20 ms, the last one filled up with silence.
 
     ``speech`` are the indexes of the first and last audible frame, None for a silent clip.
+    ``audible_dbfs`` is the level that was looked for, above the noise in the recording.
     """
 
     name: str
     frames: tuple[Frame, ...]
     speech: tuple[int, int] | None
+    audible_dbfs: float = AUDIBLE_DBFS
 
     @property
     def duration_ms(self) -> int:
@@ -60,8 +71,10 @@ class Clip:
         cut = framer.push(ulaw)
         rest = framer.flush()
         frames = tuple(Frame.of(part) for part in (*cut, *([rest] if rest else [])))
-        heard = [index for index, frame in enumerate(frames) if is_audible(frame.ulaw)]
-        return cls(name, frames, (heard[0], heard[-1]) if heard else None)
+        levels = [audiocodecs.ulaw_level_dbfs(frame.ulaw) for frame in frames]
+        audible_dbfs = _speech_dbfs(levels)
+        heard = [index for index, level in enumerate(levels) if level >= audible_dbfs]
+        return cls(name, frames, (heard[0], heard[-1]) if heard else None, audible_dbfs)
 
     @classmethod
     def from_wav(
@@ -75,6 +88,29 @@ class Clip:
             )
         end = None if end_ms is None else end_ms * BYTES_PER_MS
         return cls.of(audio.ulaw()[start_ms * BYTES_PER_MS : end], name=str(path))
+
+
+def _speech_dbfs(levels: Sequence[float]) -> float:
+    """From which level on a frame is speech: background noise below it ends no turn late.
+
+    The noise is the quietest steady stretch. A recording that is speech from end to end has none
+    that is far enough below the rest.
+    """
+    heard = sorted(level for level in levels if level >= AUDIBLE_DBFS)
+    if not heard:
+        return AUDIBLE_DBFS
+    loud_dbfs = heard[len(heard) * 9 // 10]
+    stretches = (levels[at : at + NOISE_FRAMES] for at in range(len(levels) - NOISE_FRAMES + 1))
+    steady = (
+        statistics.median(one)
+        for one in stretches
+        if min(one) > SILENT_DBFS and max(one) - min(one) <= STEADY_DB
+    )
+    noise_dbfs = min(steady, default=SILENT_DBFS)
+    snr_db = loud_dbfs - noise_dbfs
+    if snr_db < LEAST_SNR_DB:
+        return AUDIBLE_DBFS
+    return max(AUDIBLE_DBFS, noise_dbfs + min(ABOVE_NOISE_DB, snr_db / 2))
 
 
 @functools.cache

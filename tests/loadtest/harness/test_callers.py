@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -90,6 +91,17 @@ def test_a_recording_of_ones_own_calls_with_a_note_of_what_was_done(tmp_path: Pa
     audiocodecs.write_wav(tmp_path / "me.wav", loud)
     callers = read_callers([], [tmp_path / "me.wav"], None, PERFECT)
     assert callers.notes == (f"{tmp_path / 'me.wav'}: resampled from 16000 Hz",)
+
+
+def test_a_recording_with_noise_in_it_is_noted_with_the_level_of_its_speech(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    noise = b"".join(rng.randint(-300, 300).to_bytes(2, "little", signed=True) for _ in range(8000))
+    speech = (b"\x00\x20" * 8 + b"\x00\xe0" * 8) * 500
+    noisy = audiocodecs.WavAudio(noise + speech + noise, audiocodecs.Encoding.PCM16, 8000)
+    audiocodecs.write_wav(tmp_path / "me.wav", noisy)
+    callers = read_callers([], [tmp_path / "me.wav"], None, PERFECT)
+    (note,) = callers.notes
+    assert re.fullmatch(r".*me\.wav: noise in it, speech is what is above -3\d dBFS", note)
 
 
 def test_conditions_of_the_run_go_over_those_of_the_scenario(tmp_path: Path) -> None:
