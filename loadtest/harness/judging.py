@@ -30,6 +30,10 @@ from loadtest.twilio import (
 
 WAITED_S = 2.0
 """A caller who waits less for an answer has not been left without one."""
+DECIDES_WITHIN_S = 5.0
+"""Where another than the caller ended the call, so much silence may come before a decision."""
+OLD_SPEECH_S = 1.0
+"""What is said for longer after the caller's turn, without a pause, may hold the answer to it."""
 NOWHERE: Place = "hangup"
 RUN_OVER = "time over"
 """Why callers hang up when the run's own time is over."""
@@ -58,6 +62,7 @@ def judge_call(
         meter.error(astray)
     _notices(meter, result)
     counts["streams_refused"] += sum(one.end is StreamEnd.REFUSED for one in result.streams)
+    _ungreeted(meter, log, result, cut=cut)
     _unanswered(meter, log, result, cut=cut)
     judge_frames(meter, track, log, result)
     for turn in log.turns:
@@ -181,18 +186,48 @@ def _general(text: str) -> str:
     return _NUMBERS.sub("…", text)[:200]
 
 
+def _ungreeted(meter: Meter, log: CallLog, result: CallResult, *, cut: bool) -> None:
+    """A caller who waited for the assistant's first words, and spoke or left without them."""
+    if not log.awaits_greeting or log.greeted or log.stream_started is None:
+        return
+    following = log.turns[0] if log.turns else None
+    counted = _left_waiting(log.stream_started, following, log, result, cut=cut)
+    meter.counts["greetings_missing"] += counted
+
+
 def _unanswered(meter: Meter, log: CallLog, result: CallResult, *, cut: bool) -> None:
     """Turns after which the caller waited and heard nothing, while the stream was there."""
     for turn, following in zip_longest(log.turns, log.turns[1:]):
-        if not turn.waiting or turn.ended is None:
+        since = turn.waits_from
+        if not turn.waiting or turn.ended is None or since is None:
             continue
-        if following is not None:
-            waited_s = following.started - turn.ended
-        elif cut or log.stream_ended is not None:
-            continue  # the bridge handed over instead of answering, or nobody waited
-        else:
-            waited_s = result.timeline[-1].at - turn.ended
-        meter.counts["unanswered_turns"] += waited_s >= WAITED_S
+        if since - turn.ended <= OLD_SPEECH_S:
+            counted = _left_waiting(since, following, log, result, cut=cut)
+            meter.counts["unanswered_turns"] += counted
+
+
+def _left_waiting(
+    since: float, following: TurnLog | None, log: CallLog, result: CallResult, *, cut: bool
+) -> bool:
+    """Whether the caller has waited in vain: until speaking again, or until the call's end.
+
+    A call that arrived somewhere was handed over, which is an answer as well.
+    """
+    if following is not None:
+        return following.started - since >= WAITED_S
+    if _arrived(result):
+        return False
+    left_by_caller = log.stream_ended is None and not cut
+    patience_s = WAITED_S if left_by_caller else DECIDES_WITHIN_S
+    return _ended(log, result) - since >= patience_s
+
+
+def _ended(log: CallLog, result: CallResult) -> float:
+    """When nothing could be heard any more. How long a bridge takes over a close does not count."""
+    if log.stream_ended is not None:
+        return log.stream_ended
+    ends = [stream.ended for stream in result.streams if stream.ended is not None]
+    return max(ends, default=result.timeline[-1].at)
 
 
 # --- one turn -----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from loadtest.harness import watermark
 from loadtest.harness.following import Strays
 from loadtest.harness.framereader import FrameReader
 from loadtest.harness.meter import Meter
+from loadtest.harness.unheard import UnheardCall, UnheardSession, unheard_frames
 from loadtest.harness.watermark import DOWNLINK, NUMBER_LIMIT, UPLINK
 from loadtest.realtime import KnownCall, SessionRecord
 from loadtest.realtime.record import ResponseRecord
@@ -130,6 +131,8 @@ class SessionTrack:
         self.first_audio: list[float] = []
         """When the model's answers began to leave."""
         self.configured_at: float | None = None
+        self.closed_at: float | None = None
+        self._heard = False
         self._tracker = tracker
         self._uplink = tracker.meter.batch("uplink")
         self._counts = tracker.meter.counts
@@ -141,6 +144,7 @@ class SessionTrack:
     # --- what came in ---------------------------------------------------------------------------
 
     def appended(self, audio: bytes) -> None:
+        self._heard = True
         self._reader.read(audio)
 
     def _found(self, stream: int, frame: int, _offset: int) -> None:
@@ -222,6 +226,18 @@ class SessionTrack:
     def answered(self, response: ResponseRecord) -> None:
         """Nothing is due then: the record says how it ended."""
 
+    def closed(self) -> None:
+        if self.closed_at is None:
+            self.closed_at = time.monotonic()
+            self._tracker.closed(self)
+
+    @property
+    def unheard(self) -> UnheardSession | None:
+        """As what it is kept where it was set up and heard nothing at all."""
+        if self._heard or self.configured_at is None:
+            return None
+        return UnheardSession(next(iter(self.first_audio), None), self.closed_at)
+
 
 def _audible(audio: bytes, first: int) -> tuple[int, int] | None:
     """Looked for from both ends, for what is between does not matter."""
@@ -247,6 +263,8 @@ class Tracker:
     sessions: dict[int, SessionTrack] = field(default_factory=dict)
     sessions_seen: int = 0
     _placed: int = 0
+    _unheard_calls: list[UnheardCall] = field(default_factory=list)
+    _unheard_sessions: list[UnheardSession] = field(default_factory=list)
 
     def call(self, known: KnownCall | None) -> CallTrack:
         """A call is about to be placed."""
@@ -267,6 +285,22 @@ class Tracker:
         self.calls.pop(call.number, None)
         for number in call.sessions:
             self.sessions.pop(number, None)
+        if call.sent and not call.arrived:
+            self._unheard_calls.append(UnheardCall(call.sent[0], call.sent[-1], len(call.sent)))
+
+    def closed(self, session: SessionTrack) -> None:
+        """The session is over; one that nobody was heard in will not be looked for again."""
+        if session.call is not None:
+            return
+        self.sessions.pop(session.number, None)
+        if (unheard := session.unheard) is not None:
+            self._unheard_sessions.append(unheard)
+
+    def unheard_frames(self, under_way_s: float) -> int:
+        """Lost frames of the calls so far of which nothing reached the session that served them."""
+        still_open = (one.unheard for one in self.sessions.values() if one.call is None)
+        sessions = [*self._unheard_sessions, *(one for one in still_open if one is not None)]
+        return unheard_frames(self._unheard_calls, sessions, under_way_s)
 
     def is_over(self, call: CallTrack) -> bool:
         return self.calls.get(call.number) is not call

@@ -122,6 +122,7 @@ class Connection(WSListener):
         if self._transport is None or self._closing:
             return
         self._close_sent = (code, reason)
+        self.session.closing()
         # By hand: picows' own close takes only the registered codes, not 3000 or 4000.
         self._transport.send(WSMsgType.CLOSE, struct.pack("!H", code) + reason.encode()[:120])
         # A client that does not answer the handshake is not waited for.
@@ -136,6 +137,7 @@ class Connection(WSListener):
             self.reset()
         else:
             self._silent = True
+            self.session.closing()
             self._transport.underlying_transport.pause_reading()
 
     def reset(self) -> None:

@@ -103,8 +103,14 @@ class RealtimeSession:
         self._refuse(refusal, None)
         self.stage.wire.close(close_code, reason)
 
+    def closing(self) -> None:
+        """What the client sends from here on may come to nothing."""
+        if self.stage.tap is not None:
+            self.stage.tap.closed()
+
     def end(self) -> None:
         """The connection is gone; nothing happens any more."""
+        self.closing()
         self._ended = True
         self.stage.timers.close()
 

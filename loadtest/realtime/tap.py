@@ -33,5 +33,8 @@ class SessionTap(Protocol):
     def answered(self, response: ResponseRecord) -> None:
         """The response is over, however it ended."""
 
+    def closed(self) -> None:
+        """The connection goes, or is made dead; told again when the socket is gone."""
+
 
 TapMaker: TypeAlias = Callable[[SessionRecord], SessionTap]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -146,3 +147,69 @@ async def test_a_relay_that_does_nothing_wrong_has_nothing_against_it(tmp_path: 
     assert {name: result.counts[name] for name in faults} == dict.fromkeys(faults, 0)
     assert result.errors == {}
     assert result.notes == ()
+
+
+# --- deaf ---------------------------------------------------------------------------------------
+
+
+class DeafAfter(Relay):
+    """Hands on the first 150 frames of each call."""
+
+    async def heard(self, line: Line, number: int, payload: str) -> None:
+        if number < 150:
+            await line.append(payload)
+
+
+class DeafToTheFirst(Relay):
+    """Of the first call nothing reaches the session that was opened for it."""
+
+    async def heard(self, line: Line, _number: int, payload: str) -> None:
+        if line.number > 0:
+            await line.append(payload)
+
+
+class DoneWithTheModel(Relay):
+    """Closes the model's socket and keeps the caller."""
+
+    async def heard(self, line: Line, number: int, payload: str) -> None:
+        if number < 150:
+            await line.append(payload)
+        elif number == 150:
+            await line.model.close()
+
+
+class WithoutModel(Relay):
+    """Takes the first call without a model."""
+
+    async def call(self, twilio: ServerConnection) -> None:
+        self.calls += 1
+        if self.calls > 1:
+            await super().call(twilio)
+            return
+        async for message in twilio:
+            if json.loads(message)["event"] == "stop":
+                return
+
+    calls = 0
+
+
+async def test_frames_after_which_a_bridge_went_deaf_are_lost(tmp_path: Path) -> None:
+    result = await run_against(DeafAfter, tmp_path, ["lost_frames=0"])
+    counts = result.counts
+    # The last second may have been under way.
+    assert counts["frames"] - 150 - 55 <= counts["lost_frames"] <= counts["frames"] - 150 - 45
+    assert not result.gates_passed
+
+
+async def test_a_call_of_which_its_session_heard_nothing_has_lost_all_of_it(tmp_path: Path) -> None:
+    counts = (await run_against(DeafToTheFirst, tmp_path, calls=2)).counts
+    assert 0.3 < counts["lost_frames"] / counts["frames"] < 0.7
+
+
+@pytest.mark.parametrize("make", [DoneWithTheModel, WithoutModel])
+async def test_what_is_said_without_an_open_session_is_not_lost(
+    make: type[Relay], tmp_path: Path
+) -> None:
+    result = await run_against(make, tmp_path, calls=2)
+    assert result.counts["frames"] > 500
+    assert result.counts["lost_frames"] == 0
