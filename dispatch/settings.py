@@ -127,7 +127,13 @@ class Lines(Strict):
 class Limits(Strict):
     """When the conversation ends without the model's decision, and how often we go round."""
 
-    hops: int = Field(default=2, ge=1, le=2, description="Handovers of one call; then a person.")
+    hops: int = Field(
+        default=2,
+        ge=1,
+        le=2,
+        description="Handovers of one call; then a person. The variable MAX_HOPS (2) comes first:"
+        " beyond it the call goes to today's flow.",
+    )
     decide_within_s: int = Field(default=120, ge=20, le=3_600)
     longest_call_s: int = Field(default=600, ge=30, le=3000)
     silence_s: int = Field(
