@@ -240,17 +240,24 @@ async def _reload(settings: Settings, parts: Parts, stop: StopRequests) -> None:
         if parts.tenants is None:
             continue
         try:
-            tenants = await asyncio.to_thread(tenants_of, settings)
-            settings.store.check_tenants([one.name for one in tenants.all])
-            parts.outward.renew(tenants)
+            await _read_anew(settings, parts, parts.tenants)
         except ConfigurationError as error:
             log.error("reload_refused", faults=list(error.faults))
-            continue
-        parts.tenants.become(tenants)
-        if parts.control is not None:
-            parts.control.renew()
-        await parts.switchboard.renew()
-        log.info("reloaded", tenants=len(tenants.all))
+        except Exception as error:
+            # The machine's trouble as well: no call is to end with what was only read.
+            log.exception("reload_refused", faults=[type(error).__name__])
+
+
+async def _read_anew(settings: Settings, parts: Parts, known: Tenants) -> None:
+    """Whatever is raised, is raised before anything changed."""
+    tenants = await asyncio.to_thread(tenants_of, settings)
+    settings.store.check_tenants([one.name for one in tenants.all])
+    parts.outward.renew(tenants)
+    known.become(tenants)
+    if parts.control is not None:
+        parts.control.renew()
+    await parts.switchboard.renew()
+    log.info("reloaded", tenants=len(tenants.all))
 
 
 async def _drain(settings: Settings, parts: Parts, stop: StopRequests) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -186,7 +187,10 @@ class Supervisor:
 
     async def _start_all(self) -> bool:
         for number in range(self._plan.count):
-            self._row[number] = await self._spawn(number)
+            worker = await self._spawn(number)
+            if worker is None:
+                return False
+            self._row[number] = worker
         row = list(self._row.values())
         answers = await asyncio.gather(*(worker.ready() for worker in row))
         for worker in row:
@@ -198,20 +202,31 @@ class Supervisor:
         self._row[worker.number] = worker
         self._own(self._watch(worker))
 
-    async def _spawn(self, number: int) -> Worker:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        with theirs:
-            handed = (self._listening.fileno(), theirs.fileno())
-            process = await asyncio.create_subprocess_exec(
-                *self._plan.command(*handed),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=handed,
-                start_new_session=True,  # a terminal's Ctrl-C reaches them through us, once
-            )
+    async def _spawn(self, number: int) -> Worker | None:
+        """None where the system starts nothing: no memory, no process, no thread to watch it, no
+        program there while another version is put in its place."""
+        with contextlib.ExitStack() as kept:
+            try:
+                ours, theirs = map(kept.enter_context, socket.socketpair())
+                ours.setblocking(False)
+                process = await self._process(theirs)
+            except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+                log.error("worker_not_started", worker=number, error=str(error)[:200])
+                return None
+            theirs.close()
+            kept.pop_all()
         worker = Worker(number, process, ours)
         worker.log.info("worker_started")
         return worker
+
+    async def _process(self, line: socket.socket) -> asyncio.subprocess.Process:
+        handed = (self._listening.fileno(), line.fileno())
+        return await asyncio.create_subprocess_exec(
+            *self._plan.command(*handed),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=handed,
+            start_new_session=True,  # a terminal's Ctrl-C reaches them through us, once
+        )
 
     async def _watch(self, worker: Worker) -> None:
         """Until it is not the one of its number any more, which it ends by leaving or dying."""
@@ -231,15 +246,22 @@ class Supervisor:
             await asyncio.sleep(BACKOFF_MAX_S)
 
     async def _follow(self, worker: Worker, status: int) -> None:
-        number, lived_s = worker.number, asyncio.get_running_loop().time() - worker.began_at
-        well = worker.served or lived_s > SETTLED_S
-        failures = 0 if well else self._failures.get(number, 0) + 1
-        self._failures[number] = failures
-        wait_s = min(BACKOFF_S * 2.0 ** (failures - 1), BACKOFF_MAX_S) if failures else 0.0
+        lived_s = asyncio.get_running_loop().time() - worker.began_at
+        wait_s = self._wait_s(worker.number, well=worker.served or lived_s > SETTLED_S)
         worker.log.error("worker_died", status=status, again_in_s=wait_s)
         await asyncio.sleep(wait_s)
-        if self._stands(worker):
-            self._place(await self._spawn(number))
+        while self._stands(worker):
+            new = await self._spawn(worker.number)
+            if new is not None:
+                self._place(new)
+                return
+            await asyncio.sleep(self._wait_s(worker.number, well=False))
+
+    def _wait_s(self, number: int, *, well: bool) -> float:
+        """Until the next start; ``well``: the last one was no failure."""
+        failures = 0 if well else self._failures.get(number, 0) + 1
+        self._failures[number] = failures
+        return min(BACKOFF_S * 2.0 ** min(failures - 1, 10), BACKOFF_MAX_S) if failures else 0.0
 
     def _stands(self, worker: Worker) -> bool:
         return self._row.get(worker.number) is worker
@@ -250,21 +272,28 @@ class Supervisor:
         while True:
             await self._roll.wait()
             self._roll.clear()
-            if not await asyncio.to_thread(self._check):
-                continue
-            if len(self._leaving) >= 2 * self._plan.count:
-                log.error("roll_refused", still_draining=len(self._leaving))
-                continue
-            for number in range(self._plan.count):
-                if not await self._replace(number):
-                    log.error("roll_stopped", worker=number)
-                    break
-            else:
-                log.info("rolled", workers=self._plan.count)
+            try:
+                await self._roll_once()
+            except Exception:  # whatever it was: the next SIGHUP is to be heard
+                log.exception("roll_failed")
+
+    async def _roll_once(self) -> None:
+        if not await asyncio.to_thread(self._check):
+            return
+        if len(self._leaving) >= 2 * self._plan.count:
+            log.error("roll_refused", still_draining=len(self._leaving))
+            return
+        for number in range(self._plan.count):
+            if not await self._replace(number):
+                log.error("roll_stopped", worker=number)
+                return
+        log.info("rolled", workers=self._plan.count)
 
     async def _replace(self, number: int) -> bool:
         """The new one is ready before the old one begins to leave."""
         new = await self._spawn(number)
+        if new is None:
+            return False
         try:
             ready = await new.ready()
         except asyncio.CancelledError:

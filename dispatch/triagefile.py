@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -56,6 +56,8 @@ class LoadedPolicy:
     policy: TenantPolicy
     path: Path
     warnings: tuple[Finding, ...]
+    text: str = field(repr=False)
+    """What was read: by now the file may be another, or gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,10 @@ class Tenants:
 
 def load(path: Path) -> LoadedPolicy:
     """The policy in ``path``; TriageFileError with every fault where it is not sound."""
-    policy, findings = _read(path)
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if policy is None or errors:
-        raise TriageFileError(errors)
-    return LoadedPolicy(policy, path, tuple(findings))
+    loaded, findings = _read(path)
+    if loaded is None:
+        raise TriageFileError(findings)
+    return loaded
 
 
 def check_file(path: Path) -> list[Finding]:
@@ -118,10 +119,10 @@ def check_folder(path: Path) -> list[Finding]:
     if not files:
         return [_empty(path)]
     for file in files:
-        policy, found = _read(file)
+        one, found = _read(file)
         findings.extend(found)
-        if policy is not None:
-            loaded.append(LoadedPolicy(policy, file, ()))
+        if one is not None:
+            loaded.append(one)
     return [*findings, *_claimed_twice(loaded)]
 
 
@@ -139,14 +140,27 @@ def json_schema() -> dict[str, Any]:
 # --- one file -------------------------------------------------------------------------------
 
 
-def _read(path: Path) -> tuple[TenantPolicy | None, list[Finding]]:
-    """The policy where the file is sound, and everything found."""
+def _read(path: Path) -> tuple[LoadedPolicy | None, list[Finding]]:
+    """The policy where the file is sound, and everything found: errors or warnings, never both."""
+    text = ""
     try:
         text = _text(path)
         raw = tomllib.loads(text)
-    except (OSError, ValueError) as fault:
-        return None, [_unreadable(path, fault)]
-    report = _Report(str(path), Positions(text), raw)
+    except (OSError, ValueError, RecursionError) as fault:
+        return None, [_unreadable(path, text, fault)]
+    try:
+        policy, findings = _judged(str(path), text, raw)
+    except RecursionError as fault:  # dotted keys are read at any depth
+        return None, [_unreadable(path, text, fault)]
+    if policy is None:
+        return None, findings
+    return LoadedPolicy(policy, path, tuple(findings), text), findings
+
+
+def _judged(
+    file: str, text: str, raw: Mapping[str, Any]
+) -> tuple[TenantPolicy | None, list[Finding]]:
+    report = _Report(file, Positions(text), raw)
     report.add("error", every_fault(raw))
     report.add("error", contradictions(_parts(raw)))
     if report.findings:
@@ -163,14 +177,16 @@ def _text(path: Path) -> str:
     return data.decode("utf-8-sig")
 
 
-def _unreadable(path: Path, fault: OSError | ValueError) -> Finding:
+def _unreadable(path: Path, text: str, fault: OSError | ValueError | RecursionError) -> Finding:
     line = 1
     match fault:
         case UnicodeDecodeError():
             message = f"is not UTF-8 text (byte {fault.start})"
         case tomllib.TOMLDecodeError():
             message = f"is not valid TOML: {fault}"
-            line = _line_in(str(fault), path)
+            line = _line_in(str(fault), text)
+        case RecursionError():
+            message = "nests lists or tables too deeply"
         case OSError():
             message = f"cannot be read: {fault.strerror}"
         case _:
@@ -178,10 +194,10 @@ def _unreadable(path: Path, fault: OSError | ValueError) -> Finding:
     return Finding(str(path), line, "", "error", message)
 
 
-def _line_in(message: str, path: Path) -> int:
+def _line_in(message: str, text: str) -> int:
     """tomllib says "(at line 3, column 5)" or "(at end of document)"; older ones only in words."""
     found = re.search(r"at line (\d+)", message)
-    return int(found.group(1)) if found else max(1, len(_text(path).splitlines()))
+    return int(found.group(1)) if found else max(1, len(text.splitlines()))
 
 
 class _Report:
@@ -302,7 +318,7 @@ def _empty(folder: Path) -> Finding:
 def _claimed_twice(loaded: list[LoadedPolicy]) -> Iterator[Finding]:
     owners: dict[tuple[str, str], Path] = {}
     for one in loaded:
-        positions = Positions(_text(one.path))
+        positions = Positions(one.text)
         claims: list[tuple[FieldPath, str, str]] = [(("tenant",), "tenant", one.policy.tenant)]
         for index, number in enumerate(one.policy.numbers):
             claims.append((("numbers", index), "number", number))

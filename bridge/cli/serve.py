@@ -122,6 +122,9 @@ def _is_sound(settings: Settings) -> bool:
     except ConfigurationError as error:
         log.error("reload_refused", faults=list(error.faults))
         return False
+    except Exception as error:
+        log.exception("reload_refused", faults=[type(error).__name__])
+        return False
     return True
 
 

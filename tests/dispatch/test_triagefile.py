@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -379,8 +381,10 @@ def test_parts_that_contradict_each_other_are_faults(
         (b"a = 1\nb = '''x\n", 2, "is not valid TOML: "),
         (b"a = '\xff'", 1, "is not UTF-8 text (byte 5)"),
         (b"#" * (MAX_FILE_BYTES + 1), 1, "has 1000001 bytes, allowed are 1000000"),
+        (b"a = " + b"[" * 3000 + b"]" * 3000, 1, "nests lists or tables too deeply"),
+        (b"a" + b".a" * 3000 + b" = 1", 1, "nests lists or tables too deeply"),
     ],
-    ids=["broken list", "no value", "open end", "latin-1", "too large"],
+    ids=["broken list", "no value", "open end", "latin-1", "too large", "brackets", "dots"],
 )
 def test_a_file_that_cannot_be_read_says_where(
     tmp_path: Path, data: bytes, line: int, message: str
@@ -650,6 +654,23 @@ def test_the_called_number_chooses_the_tenant(tmp_path: Path) -> None:
 
 def test_without_a_star_an_unknown_number_has_no_tenant(tmp_path: Path) -> None:
     assert load_folder(written(tmp_path, SOUND)).for_number("+442079460958") is None
+
+
+def test_a_file_that_goes_while_it_is_read_is_read_once(tmp_path: Path) -> None:
+    """As when a tenant's file is taken away while the others are read: a pipe gives its text to
+    one reader, and is gone from the folder by then."""
+    pipe = tmp_path / "acme.toml"
+    os.mkfifo(pipe)
+
+    def give() -> None:
+        with pipe.open("w", encoding="utf-8") as writing:  # waits for a reader
+            pipe.unlink()
+            writing.write(SOUND)
+
+    with ThreadPoolExecutor(1) as giver:
+        given = giver.submit(give)
+        assert list(load_folder(pipe).by_name) == ["acme"]
+        given.result()
 
 
 def test_a_number_or_name_of_another_tenant_is_refused(tmp_path: Path) -> None:

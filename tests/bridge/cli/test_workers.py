@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +160,39 @@ def test_a_single_process_reads_its_triage_file_anew_or_leaves_it(
     until(served, said)
     took = "<Connect" in post(served, "/voice", form | {"CallSid": "CA" + "d" * 32})
     assert took == (answers == "connect")
+
+
+@pytest.mark.parametrize(
+    ("count", "refused", "taken"),
+    [("1", "reload_refused", "reloaded"), ("2", "roll_failed", "rolled")],
+    ids=["one process", "workers"],
+)
+def test_a_machine_too_short_of_memory_to_read_the_files_ends_nobody(
+    count: str, refused: str, taken: str, serve: Serve, tmp_path: Path
+) -> None:
+    file = tmp_path / "acme.toml"
+    file.write_text(TRIAGE, encoding="utf-8")
+    served = serve("--workers", count, **with_triage(file))
+    pid = served.process.pid
+    with short_of_memory(pid):
+        served.signal(signal.SIGHUP)
+        assert "can't start new thread" in until(served, refused)[0]["exception"]
+    served.signal(signal.SIGHUP)
+    until(served, taken)
+    assert get(served, "/healthz")[0] == 200
+
+
+@contextlib.contextmanager
+def short_of_memory(pid: int) -> Iterator[None]:
+    """So much is left that the process goes on, and too little for another thread."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    used = 1024 * int(status.partition("VmSize:")[2].split()[0])
+    before = resource.prlimit(pid, resource.RLIMIT_AS)
+    resource.prlimit(pid, resource.RLIMIT_AS, (used + 4 * 2**20, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_AS, before)
 
 
 def with_triage(file: Path) -> dict[str, str]:
