@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,9 @@ T = TypeVar("T")
 
 WITHIN_S = 2.0
 """For one transaction. A caller on the line is waiting for some of them."""
-CHECKPOINT_WITHIN_S = 30.0
+CHECKPOINT_WITHIN_S = 10.0
+"""For whoever reads an old state of the data (a report, a backup) to be done with it."""
+CHECKPOINT_AGAIN_S = 0.1
 MAX_WAITING = 500
 """Transactions in progress or waiting for a connection; further ones are refused at once."""
 
@@ -66,10 +69,20 @@ class Database:
         writing = self._engine.execute(statement, values or {}, durable)
         return await self._bounded(writing, WITHIN_S, self._troubles["write"])
 
-    async def checkpoint(self) -> None:
-        """Nothing that was deleted stays behind in SQLite's log. Elsewhere it does nothing."""
-        checking = self._engine.checkpoint()
-        await self._bounded(checking, CHECKPOINT_WITHIN_S, self._troubles["write"])
+    async def checkpoint(self, within_s: float = CHECKPOINT_WITHIN_S) -> bool:
+        """Nothing that was deleted stays behind in SQLite's log. Elsewhere it does nothing.
+
+        False where somebody read an old state of the data all the time: what was deleted is then
+        still in that log.
+        """
+        until = time.monotonic() + within_s
+        while True:
+            trying = self._engine.checkpoint()
+            if await self._bounded(trying, WITHIN_S, self._troubles["write"]):
+                return True
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(CHECKPOINT_AGAIN_S)
 
     async def close(self) -> None:
         for task in self._running:

@@ -25,6 +25,7 @@ Values: TypeAlias = Mapping[str, object]
 
 SQLITE_BUSY_S = 1.5
 """How long SQLite waits for another process; below a transaction's deadline, to say "locked"."""
+EMPTYING_BUSY_MS = 50
 SQLITE_READERS = 4
 LOG_BYTES = 4 * 2**20
 """A write-ahead log of this size is copied into the file, by a thread of its own: done by whoever
@@ -57,8 +58,11 @@ class TransactionEngine(Protocol):
         """One statement that is a transaction of its own: how many rows it touched."""
         ...
 
-    async def checkpoint(self) -> None:
-        """Leave nothing that was deleted in a log beside the data."""
+    async def checkpoint(self) -> bool:
+        """Leave nothing that was deleted in a log beside the data. False: somebody still reads it.
+
+        Tries once, and holds nobody up for long.
+        """
         ...
 
     async def close(self) -> None:
@@ -90,14 +94,14 @@ class SqliteEngine:
     async def write(self, work: Callable[[Connection], T], durable: bool) -> T:
         result: T = await _in_thread(self._writer, _write, self._engine, work, durable)
         if _size(self._log) > LOG_BYTES and (self._copying is None or self._copying.done()):
-            self._copying = self._copier.submit(_checkpoint, self._engine, "PASSIVE")
+            self._copying = self._copier.submit(_copy_log, self._engine)
         return result
 
     async def execute(self, statement: Executable, values: Values, durable: bool) -> int:
         return await self.write(lambda c: c.execute(statement, values).rowcount, durable)
 
-    async def checkpoint(self) -> None:
-        await _in_thread(self._writer, _checkpoint, self._engine, "TRUNCATE")
+    async def checkpoint(self) -> bool:
+        return await _in_thread(self._writer, _empty_log, self._engine)
 
     async def close(self) -> None:
         every = (self._writer, self._readers, self._copier)
@@ -134,10 +138,22 @@ def _size(path: str) -> int:
         return 0
 
 
-def _checkpoint(engine: Engine, mode: str) -> None:
+def _copy_log(engine: Engine) -> None:
     with engine.connect() as plain:
         outside = plain.execution_options(sqlite_begin=None)
-        outside.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})").close()
+        outside.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
+
+
+def _empty_log(engine: Engine) -> bool:
+    # While it waits for readers nobody can write: not for as long as others wait for a lock.
+    with engine.connect() as plain:
+        outside = plain.execution_options(sqlite_begin=None)
+        outside.exec_driver_sql(f"PRAGMA busy_timeout = {EMPTYING_BUSY_MS}").close()
+        try:
+            busy, _, _ = outside.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        finally:
+            outside.exec_driver_sql(f"PRAGMA busy_timeout = {round(SQLITE_BUSY_S * 1000)}").close()
+        return not busy
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's
@@ -202,8 +218,9 @@ class PostgresqlEngine:
 
         return await _again_on_a_fresh_connection(attempt)
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self) -> bool:
         """PostgreSQL sees to its log by itself."""
+        return True
 
     async def close(self) -> None:
         await self._durable.dispose()

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
-from bridge.store.chores import again_and_again, claim
+from bridge.store.chores import again_and_again, claim, done
 from bridge.store.cipher import ENCRYPTED, DataCipher
+from bridge.store.database import CHECKPOINT_WITHIN_S
+from bridge.store.ledger import LedgerUnavailableError
 from bridge.store.reading import READ_WITHIN_S
 from bridge.store.store import Store
 from bridge.store.tables import (
@@ -44,6 +46,8 @@ class Forgotten:
     deleted: int
     in_progress: int
     """Left alone, since they are still going on: forget again when they are over."""
+    log_emptied: bool = True
+    """Else what was deleted can still be read in SQLite's log: somebody reads an old state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,17 @@ class Purged:
 
     deleted: int
     unneeded_keys: tuple[str, ...]
+    log_emptied: bool = True
+    """As for ``Forgotten``."""
 
 
-async def purge(store: Store, retention_days_of: Callable[[str], int], now: float) -> Purged:
+async def purge(
+    store: Store,
+    retention_days_of: Callable[[str], int],
+    now: float,
+    *,
+    empty_within_s: float = CHECKPOINT_WITHIN_S,
+) -> Purged:
     """Delete the calls that are past their tenant's retention."""
     database = store.database
     tenants = await database.read(
@@ -71,27 +83,40 @@ async def purge(store: Store, retention_days_of: Callable[[str], int], now: floa
     unneeded = await database.write(
         lambda c: _drop_unneeded_keys(c, store.cipher, now), within_s=READ_WITHIN_S
     )
-    await database.checkpoint()
-    return Purged(deleted, unneeded)
+    return Purged(deleted, unneeded, await _log_emptied(store, empty_within_s))
 
 
-async def forget(store: Store, number: str, now: float) -> Forgotten:
+async def forget(
+    store: Store, number: str, now: float, *, empty_within_s: float = CHECKPOINT_WITHIN_S
+) -> Forgotten:
     """Delete every call from this number that is over, with all that belongs to it."""
     from_number = calls.c.caller_hash == store.number_hash(number)
     live = calls.c.ended_at.is_(None) & (calls.c.started_at > now - LONGEST_CALL_S)
     deleted = await _delete_calls(store, from_number & ~live)
     count = select(func.count()).select_from(calls).where(from_number)
     left = await store.database.read(lambda connection: connection.scalar(count))
-    await store.database.checkpoint()
-    return Forgotten(deleted, left or 0)
+    return Forgotten(deleted, left or 0, await _log_emptied(store, empty_within_s))
+
+
+async def _log_emptied(store: Store, within_s: float) -> bool:
+    try:
+        return await store.database.checkpoint(within_s)
+    except LedgerUnavailableError:
+        return False  # what was deleted is, all the same
 
 
 class DailyPurge:
     """``run`` purges once a day, by one of however many processes. ``clock`` gives Unix seconds."""
 
     def __init__(
-        self, store: Store, retention_days_of: Callable[[str], int], clock: Callable[[], float]
+        self,
+        store: Store,
+        retention_days_of: Callable[[str], int],
+        clock: Callable[[], float],
+        *,
+        empty_within_s: float = CHECKPOINT_WITHIN_S,
     ) -> None:
+        self._empty_within_s = empty_within_s
         self._store = store
         self._retention_days_of = retention_days_of
         self._clock = clock
@@ -100,12 +125,22 @@ class DailyPurge:
         await again_and_again(self.purge_if_due, LOOK_EVERY_S, stop)
 
     async def purge_if_due(self) -> int | None:
-        """How many calls were deleted; None if it is too early, or another process is at it."""
+        """How many calls were deleted; None if it is too early, or another process is at it.
+
+        What fails on the way, or leaves something behind, is tried again at the next look.
+        """
         now = self._clock()
-        due = await self._store.database.write(lambda c: claim(c, PURGED_AT, now, DAY_S))
+        database = self._store.database
+        due = await database.write(lambda c: claim(c, PURGED_AT, now, DAY_S, LOOK_EVERY_S))
         if not due:
             return None
-        purged = await purge(self._store, self._retention_days_of, now)
+        purged = await purge(
+            self._store, self._retention_days_of, now, empty_within_s=self._empty_within_s
+        )
+        if purged.log_emptied:
+            await database.write(lambda c: done(c, PURGED_AT, now))
+        else:
+            log.warning("log_not_emptied", count=purged.deleted)
         for name in purged.unneeded_keys:
             log.info("data_key_no_longer_needed", fingerprint=name)
         log.info("calls_purged", count=purged.deleted)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import re
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -245,6 +247,22 @@ def test_a_caller_on_the_line_is_not_forgotten_yet(run: Run, tmp_path: Path) -> 
     ended = run("forget", CALLER, "--yes", DATABASE_URL=url)
     assert (ended.status, ended.out) == (1, "deleted: 0\n")
     assert "still in progress, and not deleted: 1" in ended.err
+
+
+@pytest.mark.parametrize("command", [("forget", CALLER, "--yes"), ("purge",)], ids=["one", "old"])
+def test_what_was_deleted_and_is_left_in_the_log_is_told(
+    run: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    url = f"sqlite:///{tmp_path}/long_ago.db"
+    asyncio.run(fill(url, STARTED - 400 * 86_400))
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM calls").fetchone()
+        ended = run(*command, "--wait", "0", DATABASE_URL=url)
+    assert ended.status == 1
+    assert ended.out == "deleted: 1\n"
+    assert "the log beside the database (-wal) could not be emptied" in ended.err
+    assert run(*command, DATABASE_URL=url).status == 0
 
 
 def test_a_database_that_cannot_be_used_is_named(run: Run) -> None:

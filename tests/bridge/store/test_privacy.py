@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,16 @@ from bridge.call.effects import Note
 from bridge.call.usage import UsageMeter
 from bridge.store.chores import again_and_again
 from bridge.store.cipher import fingerprint
-from bridge.store.ledger import CallEnd, HandoverReport, SideEffect
+from bridge.store.ledger import (
+    CallEnd,
+    HandoverReport,
+    LedgerUnavailableError,
+    SideEffect,
+)
 from bridge.store.prices import read_prices
 from bridge.store.privacy import (
     LONGEST_CALL_S,
+    LOOK_EVERY_S,
     DailyPurge,
     Forgotten,
     Purged,
@@ -129,6 +137,72 @@ async def test_what_was_forgotten_is_not_left_in_the_files(
     left = files_with(b"something private", tmp_path)
     await store.close()
     assert left == []
+
+
+async def test_a_log_that_somebody_reads_is_told_and_emptied_when_they_are_done(
+    tmp_path: Path, clock: ManualClock, samples: Samples
+) -> None:
+    """A backup, or a long report: it keeps what was deleted in the log."""
+    store = await open_store(f"sqlite:///{tmp_path}/calls.db", clock=clock)
+    await full_call(store, clock, samples, 1)
+    with closing(sqlite3.connect(tmp_path / "calls.db")) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM calls").fetchone()
+        forgotten = await forget(store, ADA, clock.now, empty_within_s=0.1)
+        assert forgotten == Forgotten(1, 0, log_emptied=False)
+        assert files_with(b"something private", tmp_path) == ["calls.db-wal"]
+        purged = await purge(store, lambda _: 1, clock.now, empty_within_s=0.1)
+        assert purged == Purged(0, (), log_emptied=False)
+        waiting = asyncio.create_task(forget(store, ADA, clock.now, empty_within_s=30))
+        await SqlLedger(store, clock, str).open_call(samples.opening(2, from_number=BOB))
+        backup.rollback()
+        assert (await waiting).log_emptied
+    left = files_with(b"something private", tmp_path)
+    await store.close()
+    assert left == []
+
+
+async def test_a_log_that_was_not_emptied_is_looked_at_again_before_the_next_day(
+    tmp_path: Path, clock: ManualClock, samples: Samples
+) -> None:
+    store = await open_store(f"sqlite:///{tmp_path}/calls.db", clock=clock)
+    await full_call(store, clock, samples, 1)
+    clock.now += 2 * DAY_S
+    daily = DailyPurge(store, lambda _: 1, clock, empty_within_s=0.1)
+    with closing(sqlite3.connect(tmp_path / "calls.db")) as backup, capture_logs() as logs:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM calls").fetchone()
+        assert await daily.purge_if_due() == 1
+    assert "log_not_emptied" in [entry["event"] for entry in logs]
+    clock.now += LOOK_EVERY_S
+    assert await daily.purge_if_due() == 0
+    clock.now += LOOK_EVERY_S
+    assert await daily.purge_if_due() is None
+    left = files_with(b"something private", tmp_path)
+    await store.close()
+    assert left == []
+
+
+async def test_a_purge_that_fails_is_tried_again_at_the_next_look(
+    fresh_url: FreshUrl, clock: ManualClock, samples: Samples
+) -> None:
+    """So is one whose process was killed: the day is written down when it is done."""
+    store = await open_store(await fresh_url(), clock=clock)
+    await full_call(store, clock, samples, 1)
+    clock.now += 2 * DAY_S
+
+    def broken(_tenant: str) -> int:
+        raise LedgerUnavailableError("away", "gone")
+
+    with pytest.raises(LedgerUnavailableError):
+        await DailyPurge(store, broken, clock).purge_if_due()
+    daily = DailyPurge(store, lambda _: 1, clock)
+    rounds = []
+    for later_s in (0, LOOK_EVERY_S, LOOK_EVERY_S, DAY_S - LOOK_EVERY_S):
+        clock.now += later_s
+        rounds.append(await daily.purge_if_due())
+    await store.close()
+    assert rounds == [None, 1, None, 0]
 
 
 async def test_of_several_processes_one_purges_once_a_day(
