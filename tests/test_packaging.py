@@ -55,6 +55,15 @@ def test_the_wheel_that_the_dockerfile_builds_holds_everything_that_runs(wheel: 
     assert tops == {"bridge", "dispatch", "loadtest", "audiocodecs"}
 
 
+def test_the_wheel_says_under_which_licence_it_comes_and_holds_its_text(wheel: Path) -> None:
+    with ZipFile(wheel) as built:
+        info = next(name for name in built.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = built.read(info).decode()
+        text = built.read(info.replace("METADATA", "licenses/LICENSE")).decode()
+    assert "License-Expression: MIT\n" in metadata
+    assert text == (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
 def test_the_demo_finds_its_triage_file_in_an_installed_package(
     wheel: Path, tmp_path: Path
 ) -> None:
