@@ -52,7 +52,7 @@ class Intent(Destination):
 
 
 class PersonDestination(Destination):
-    """Where a wish for a person goes, and every call that has gone round too often."""
+    """Where a wish for a person goes, and a call beyond the file's ``limits.hops``."""
 
     intent: Name = Field(default="human", description="Stated as the intent of such calls.")
     digit: Digit | None = Field(default="0", description="Key that asks for a person.")
