@@ -12,7 +12,7 @@ import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,6 @@ from typing import Any
 
 from loadtest.bench.rig import Rig
 from loadtest.bench.system import Seats, raise_file_limit, take_core
-from loadtest.harness.engine import RunError, run
 from loadtest.harness.gates import Gate
 from loadtest.harness.own_bridge import (
     LightTrials,
@@ -31,10 +30,9 @@ from loadtest.harness.own_bridge import (
     environment_for,
     settled,
 )
-from loadtest.harness.plan import RunPlan
-from loadtest.harness.result import Judged, Result
 from loadtest.harness.search import Confidence, Search, SearchPlan, Trial, confidence
 from loadtest.harness.search import search as run_search
+from loadtest.harness.target_trials import SearchesOverError, TargetPlan, TargetTrials
 
 SCHEMA = 1
 _FILES_PER_CALL = 3
@@ -65,6 +63,8 @@ class CapacityReport:
     seconds: float
     partial: bool = False
     machine: Mapping[str, Any] = field(default_factory=dict)
+    ended_early: str = ""
+    """Why the last search was not finished, where nobody interrupted it; then it is among them."""
 
     @property
     def measured(self) -> tuple[Search, ...]:
@@ -107,6 +107,7 @@ class CapacityReport:
             "started_at": self.started_at,
             "seconds": round(self.seconds, 1),
             "partial": self.partial,
+            "ended_early": self.ended_early or None,
             "plan": dict(self.plan),
             "machine": dict(self.machine),
             "capacity": found,
@@ -164,30 +165,22 @@ async def own_capacity(plan: OwnPlan, say: Say) -> CapacityReport:
     return CapacityReport(asked, tuple(searches), started_at, took_s, partial, machine)
 
 
-@dataclass(frozen=True, slots=True)
-class TargetPlan:
-    """Any bridge, by runs: ``run`` says how, its gates what has to be kept.
-
-    A trial lasts as long as its ramp, and ``window_s`` more.
-    """
-
-    run: RunPlan
-    search: SearchPlan
-    runs: int = 3
-    window_s: float = 30.0
-
-
 async def target_capacity(plan: TargetPlan, say: Say) -> CapacityReport:
-    """Search by runs. Raises what ``run`` raises; interrupted, it reports the searches it has."""
+    """Search by runs. Raises what the first of them raises; later it reports what was found."""
     began, started_at = monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     searches: list[Search] = []
-    partial = False
+    trials = TargetTrials(plan)
+    partial, ended_early = False, ""
     try:
         for number in range(1, plan.runs + 1):
-            found = await run_search(plan.search, _TargetTrials(plan, number, say).attempt)
+            found = await _target_search(plan.search, trials, number, say)
             searches.append(found)  # one by one: an interruption leaves those that are done
     except asyncio.CancelledError:
         partial = True
+    except SearchesOverError as over:
+        partial, ended_early = True, str(over)
+        unfinished = Search(tuple(trials.tried.values()), plan.search.limit)
+        searches += [unfinished] if unfinished.carried else []
     asked = {
         **plan.run.to_json(),
         "gates": [gate.text for gate in plan.run.gates],
@@ -198,49 +191,19 @@ async def target_capacity(plan: TargetPlan, say: Say) -> CapacityReport:
     for decided in ("calls", "for_s"):
         asked.pop(decided, None)
     took_s = monotonic() - began
-    return CapacityReport(asked, tuple(searches), started_at, took_s, partial, about_machine())
+    machine = about_machine()
+    return CapacityReport(asked, tuple(searches), started_at, took_s, partial, machine, ended_early)
 
 
-class _TargetTrials:
-    """The runs of one search."""
+async def _target_search(bounds: SearchPlan, trials: TargetTrials, number: int, say: Say) -> Search:
+    trials.tried = {}
 
-    def __init__(self, plan: TargetPlan, number: int, say: Say) -> None:
-        self._plan = plan
-        self._number = number
-        self._say = say
-        self._carried_some = False
-
-    async def attempt(self, calls: int) -> Trial:
-        ramp_s = calls / self._plan.run.rate_per_s
-        plan = replace(self._plan.run, calls=calls, for_s=ramp_s + self._plan.window_s)
-        try:
-            trial = trial_of(calls, await run(plan))
-        except RunError as error:
-            if not self._carried_some:
-                raise  # no capacity to be found there, but a fault
-            trial = Trial(calls, (str(error),))
-        self._carried_some = self._carried_some or trial.passed
-        self._say(self._number, trial)
+    async def attempt(calls: int) -> Trial:
+        trial = await trials.attempt(calls)
+        say(number, trial)
         return trial
 
-
-def trial_of(calls: int, result: Result) -> Trial:
-    """A run as a trial: its gates, and whether the load was on time."""
-    failed = [gate for gate in result.gates if not gate.passed]
-    shown = [f"{gate.gate}: {_shown(gate)}" for gate in failed]
-    values = [(gate.figure, gate.value) for gate in result.gates]
-    used = [one.cpu_share for one in result.process.series] if result.process else []
-    return Trial(
-        calls=calls,
-        complaints=tuple(shown),
-        generator_late=not result.valid,
-        figures=tuple((name, value) for name, value in values if value is not None),
-        cpu_share=max(used, default=0.0),
-    )
-
-
-def _shown(gate: Judged) -> str:
-    return "not measured" if gate.value is None else f"{gate.value:g}{gate.unit}"
+    return await run_search(bounds, attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +253,9 @@ def trial_line(number: int, trial: Trial) -> str:
 def summary(report: CapacityReport) -> Sequence[str]:
     """For the terminal: what it came to."""
     lines = [report.sentence]
-    if report.partial:
+    if report.ended_early:
+        lines.append(f"ended early: {report.ended_early}; the last run is counted as far as it got")
+    elif report.partial:
         lines.append("interrupted: only finished runs are counted")
     mute = len(report.searches) - len(report.measured)
     if mute and report.measured:

@@ -24,7 +24,7 @@ from loadtest.harness.frames import UNDER_WAY_S
 from loadtest.harness.judging import RUN_OVER, judge_call
 from loadtest.harness.meter import Meter, Now
 from loadtest.harness.names import COUNTS
-from loadtest.harness.plan import BY_MARKS, RunPlan
+from loadtest.harness.plan import TO_CALLER, TO_MODEL, RunPlan
 from loadtest.harness.processes import ProcessWatch
 from loadtest.harness.result import Figure, Result
 from loadtest.harness.surroundings import Surroundings, cores, open_files_limit, surroundings
@@ -115,7 +115,6 @@ class _Run:
     _at_once: list[str] = field(default_factory=list)
     _first: int | None = None
     """So many were placed when enough had ended at once, and no other had ended."""
-    _followed: int = 0
 
     @property
     def up(self) -> int:
@@ -220,7 +219,6 @@ class _Run:
         finally:
             self._up.discard(number)
             self.tracker.forget(track)
-        self._followed += bool(track.arrived)
         judge_call(self.meter, track, log, result, caller.scenario.expect)
         track.let_go()
         failed = self._note_at_once(result, log)
@@ -289,7 +287,7 @@ class _Run:
         late = _late(lateness.histogram)
         if late.count:
             figures["generator_late"] = Figure.of(late)
-        measured = self.plan.measurable - (frozenset() if self._could_follow() else BY_MARKS)
+        measured = self.plan.measurable - self._not_followed()
         if not self.placed:
             measured = frozenset()
             self.meter.note(NO_CALL)
@@ -316,24 +314,23 @@ class _Run:
         )
         return result.model_copy(update={"gates": gating.judge_all(self.plan.gates, result)})
 
-    def _could_follow(self) -> bool:
-        """Whether calls were seen at the model; says why where they were not."""
-        realtime = self.around.realtime
-        if realtime is None:
-            return False
-        if self._followed or not self.meter.counts["frames"]:
-            return True
+    def _not_followed(self) -> frozenset[str]:
+        """What changed on its way, or never came, so that it could not be counted; says why."""
+        realtime, following = self.around.realtime, self.meter.following
+        if realtime is None or not self.meter.counts["frames"]:
+            return frozenset()
         if not self.tracker.sessions_seen:
             self.meter.note(
                 f"no session reached the simulated model: does the bridge have "
                 f"REALTIME_URL={realtime.url}?"
             )
-        else:
-            self.meter.note(
-                "callers' audio did not reach the model as it was sent (the bridge decodes it, or "
-                "sends none): frames on the way were not counted"
-            )
-        return False
+            return TO_MODEL | TO_CALLER
+        reasons = ((following.why_no_uplink, TO_MODEL), (following.why_no_answers, TO_CALLER))
+        for why, _ in reasons:
+            if why is not None:
+                self.meter.note(why)
+        missing = frozenset().union(*(names for why, names in reasons if why is not None))
+        return missing if following.calls else TO_MODEL | TO_CALLER
 
     def _invalid(self, skipped: int, late: Latency) -> tuple[str, ...]:
         found = []

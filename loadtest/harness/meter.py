@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadtest.harness.figures import Buckets, Latency
+from loadtest.harness.following import Following
 from loadtest.harness.result import MOST_TURNS, Figure, Second, SecondFigure, Waterfall
 
 MOST_TEXTS = 200
@@ -19,7 +20,10 @@ OTHERS = "others"
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """One moment of a run, for whoever watches. ``figures``: p50, p95 and p99 so far, in ms."""
+    """One moment of a run, for whoever watches, with what was measured so far.
+
+    ``figures``: p50, p95 and p99 in ms. ``counts``: by the names of ``COUNTS``, zeros left out.
+    """
 
     at_s: float
     calls_up: int
@@ -27,6 +31,7 @@ class Now:
     turns: int
     errors: int
     figures: Mapping[str, tuple[float, float, float]]
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Meter:
         self.outcomes: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.notes: dict[str, None] = {}
+        self.following = Following()
         self._rng = rng
         self._figures: dict[str, Latency] = {}
         self._waiting: dict[str, list[int]] = {}
@@ -105,7 +111,8 @@ class Meter:
             )
         )
         self._counts_before = Counter(turns=counts["turns"], errors=errors, calls=counts["calls"])
-        return Now(at_s, calls_up, counts["calls"], counts["turns"], errors, self._percentiles())
+        ended, turns = counts["calls"], counts["turns"]
+        return Now(at_s, calls_up, ended, turns, errors, self._percentiles(), {**counts})
 
     def _take(self) -> dict[str, Buckets]:
         """Into the histograms with what was told since; quick, for frames wait meanwhile."""

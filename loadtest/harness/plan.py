@@ -20,12 +20,18 @@ from loadtest.scenarios.line import PERFECT
 MOST_CALLS = 200_000
 """Of one run, whatever its time."""
 REALTIME_PORT = 9400
-BY_MARKS = frozenset({
-    "uplink", "downlink", "first_model_audio", "held_frames", "lost_frames", "late_frames",
-    "duplicate_frames", "reordered_frames", "crossed_frames", "lost_audio_ms", "clipped_starts",
-    "clipped_ends",
+TO_MODEL = frozenset({
+    "uplink", "held_frames", "lost_frames", "late_frames", "duplicate_frames", "reordered_frames",
+    "crossed_frames",
 })  # fmt: skip
-"""What only shows where the model is ours, and the bridge hands mu-law on as it is."""
+"""What only shows where the model is ours, and the bridge hands the caller's mu-law on as it is."""
+TO_CALLER = frozenset({
+    "downlink", "crossed_frames", "lost_audio_ms", "duplicate_audio_ms", "reordered_audio_ms",
+    "clipped_starts", "clipped_ends",
+})  # fmt: skip
+"""Likewise of the model's mu-law."""
+AT_MODEL = TO_MODEL | TO_CALLER | {"first_model_audio"}
+"""What only shows where the model is ours."""
 UNHARMED = Degradation()
 BY_WEBHOOK = frozenset({"setup", "handover", "misrouted", "not_routed"})
 
@@ -80,6 +86,8 @@ class RunPlan:
     """Between the start of the simulated model and the first call."""
     step_s: float = 1.0
     """Length of a step of the series."""
+    late_p99_ms: float | None = None
+    """A generator that is later makes the run not valid; None: as the engine has it."""
 
     def __post_init__(self) -> None:
         if (self.target is None) == (self.own_bridge is None):
@@ -96,9 +104,11 @@ class RunPlan:
         """Names of what this run can measure."""
         found = frozenset(FIGURES) | frozenset(COUNTS)
         if self.realtime != "simulated":
-            found -= BY_MARKS
+            found -= AT_MODEL
         if not self.callers.expect_something:
             found -= {"misrouted", "not_routed"}
+        if not self.callers.await_greeting:
+            found -= {"greetings_missing"}
         return found if self.way == "voice" else found - BY_WEBHOOK
 
     def to_json(self) -> dict[str, Any]:

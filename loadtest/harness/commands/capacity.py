@@ -18,7 +18,6 @@ from loadtest.bench.system import BenchError, alone
 from loadtest.harness.capacity import (
     CapacityReport,
     OwnPlan,
-    TargetPlan,
     own_capacity,
     summary,
     target_capacity,
@@ -28,10 +27,11 @@ from loadtest.harness.capacity import (
 from loadtest.harness.cli import PrepareBridge
 from loadtest.harness.commands import run as running
 from loadtest.harness.engine import RunError
-from loadtest.harness.exits import GATE_FAILED, INTERRUPTED, INVALID
+from loadtest.harness.exits import GATE_FAILED, INTERRUPTED, INVALID, WRONG_USE
 from loadtest.harness.gates import GateError
 from loadtest.harness.own_bridge import DEFAULT_GATES, Window, light_gates
 from loadtest.harness.search import SearchPlan, Trial
+from loadtest.harness.target_trials import TargetPlan
 
 NOTHING_CARRIED = GATE_FAILED
 LIGHT_WINDOW_S, RUN_WINDOW_S = 6.0, 30.0
@@ -62,7 +62,7 @@ def _capacity(prepare: PrepareBridge, /, **options: Any) -> None:  # noqa: ANN40
         raise running.Misled(str(error)) from error
     except OSError as error:
         raise running.Misled.by(error) from error
-    _finish(report, out)
+    finish(report, out)
 
 
 def _of_own_bridge(options: Mapping[str, Any], bounds: SearchPlan) -> CapacityReport:
@@ -107,7 +107,7 @@ def _say(number: int, trial: Trial) -> None:
     click.echo(trial_line(number, trial))
 
 
-def _finish(report: CapacityReport, out: Path) -> None:
+def finish(report: CapacityReport, out: Path) -> None:
     """Write the file, tell the sentence, and end with the status that goes with it."""
     for line in summary(report):
         click.echo(line)
@@ -117,7 +117,7 @@ def _finish(report: CapacityReport, out: Path) -> None:
         raise running.Misled(f"cannot write {out}: {error.strerror}") from error
     click.echo(f"wrote {out}")
     if report.partial:
-        sys.exit(INTERRUPTED)
+        sys.exit(WRONG_USE if report.ended_early else INTERRUPTED)
     if not report.measured:
         sys.exit(INVALID)
     if not report.confidence.runs[-1]:
