@@ -139,6 +139,15 @@ def tenant_of(policy: TenantPolicy, settings: Settings) -> Tenant:
     )
 
 
+def session_fault(policy: TenantPolicy) -> str | None:
+    """What a model would refuse of a file that is sound by itself, beginning with the field."""
+    try:
+        _session(policy.model, build(policy, greeting_said=True))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _session(model: file_settings.Model, instructions: Instructions) -> rt.SessionSettings:
     vad: rt.ServerVad | rt.SemanticVad
     match model.vad:

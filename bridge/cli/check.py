@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 from collections.abc import Mapping
@@ -45,8 +46,10 @@ def command(path: Path, online: bool, strict: bool) -> None:
     (TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or TWILIO_API_KEY with TWILIO_API_SECRET).
     """
     findings = check_folder(path) if path.is_dir() else check_file(path)
+    sound = _sound(path)
+    findings += _refused_by_the_model(sound)
     if online:
-        findings += _online(path, os.environ)
+        findings += _online(sound, os.environ)
     for finding in findings:
         click.echo(str(finding))
     errors = sum(finding.severity == "error" for finding in findings)
@@ -66,7 +69,31 @@ def _counted(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def _online(path: Path, environ: Mapping[str, str]) -> list[Finding]:
+def _sound(path: Path) -> dict[Path, TenantPolicy]:
+    """The files without an error: those of the others are told already."""
+    sound: dict[Path, TenantPolicy] = {}
+    for file in files_in(path):
+        with contextlib.suppress(TriageFileError):
+            sound[file] = load(file).policy
+    return sound
+
+
+def _refused_by_the_model(sound: Mapping[Path, TenantPolicy]) -> list[Finding]:
+    """What ``serve`` would refuse to begin with."""
+    from bridge.tenants import session_fault
+
+    findings: list[Finding] = []
+    for file, policy in sound.items():
+        fault = session_fault(policy)
+        if fault is not None:
+            name, _, text = fault.partition(" ")
+            field = f"model.{name}"
+            line = Positions(file.read_text(encoding="utf-8-sig")).line(tuple(field.split(".")))
+            findings.append(Finding(str(file), line, field, "error", text))
+    return findings
+
+
+def _online(sound: Mapping[Path, TenantPolicy], environ: Mapping[str, str]) -> list[Finding]:
     """Of the files that are sound. Raises ConfigurationError without credentials."""
     # Imported here: an editor that checks at every save need not wait for the REST client.
     from bridge.outward import rest_settings
@@ -81,12 +108,6 @@ def _online(path: Path, environ: Mapping[str, str]) -> list[Finding]:
         raise ConfigurationError(
             ["--online needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN (or an API key)"]
         )
-    sound: dict[Path, TenantPolicy] = {}
-    for file in files_in(path):
-        try:
-            sound[file] = load(file).policy
-        except TriageFileError:
-            continue  # its faults are told already
     return [*_unset_secrets(sound, env), *asyncio.run(_ask(sound, credentials))]
 
 

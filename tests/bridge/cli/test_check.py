@@ -57,6 +57,39 @@ def test_every_mistake_is_told_at_once_with_file_line_and_field(run: Run, faulty
     assert "intent[emergency].digit" in findings[2]
 
 
+@pytest.mark.parametrize(
+    ("was", "written", "at", "told"),
+    [
+        (
+            'model = "gpt-transcribe"',
+            'model = "whisper-1"',
+            "keywords = [",
+            "model.transcription.keywords: are set, but whisper-1 takes none",
+        ),
+        ('voice = "marin"', 'voice = " "', 'voice = " "', "model.voice: is ' ', expected a name"),
+        (
+            'model = "gpt-transcribe"',
+            'model = " "',
+            'model = " "',
+            "model.transcription.model: is ' ', expected a name",
+        ),
+    ],
+    ids=["keywords", "voice", "transcription"],
+)
+def test_what_serve_would_refuse_is_a_mistake(
+    run: Run, tmp_path: Path, was: str, written: str, at: str, told: str
+) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert was in text
+    file = tmp_path / "refused.toml"
+    file.write_text(text.replace(was, written), encoding="utf-8")
+    ended = run("check", str(file))
+    assert (ended.status, ended.out.splitlines()) == (
+        1,
+        [f"{file}:{line_of(file, at)}: error: {told}", "1 error, no warnings"],
+    )
+
+
 def test_warnings_fail_only_where_that_is_asked_for(run: Run, tmp_path: Path) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     file = tmp_path / "warned.toml"
