@@ -20,6 +20,7 @@ from loadtest.scenarios.line import merged
 from loadtest.twilio import (
     CallScript,
     Clip,
+    InterruptAfterMs,
     Speak,
     StayOnLine,
     Step,
@@ -60,6 +61,14 @@ class Caller:
     known: KnownCall | None
     """What the simulated model should know of the caller."""
 
+    @property
+    def awaits_greeting(self) -> bool:
+        """Whether the caller listens for the assistant before saying anything."""
+        for step in self.scenario.script.steps:
+            if isinstance(step, Speak | WaitUntilAssistantSilent | InterruptAfterMs):
+                return not isinstance(step, Speak)
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Callers:
@@ -68,6 +77,11 @@ class Callers:
     kinds: tuple[tuple[float, tuple[Caller, ...]], ...]
     asked: tuple[tuple[str, float], ...]
     notes: tuple[str, ...]
+
+    @property
+    def await_greeting(self) -> bool:
+        """Whether any of them listens before saying anything."""
+        return any(caller.awaits_greeting for _, kind in self.kinds for caller in kind)
 
     @property
     def expect_something(self) -> bool:

@@ -64,6 +64,10 @@ class CallLog:
 
     meter: Meter
     track: CallTrack
+    awaits_greeting: bool = False
+    """The caller listens before saying anything."""
+    greeted: bool = False
+    """The assistant was heard before the caller said anything."""
     turns: list[TurnLog] = field(default_factory=list)
     speech: list[tuple[float, float]] = field(default_factory=list)
     """When the caller spoke: start and end; the end is infinite while it lasts."""
@@ -148,6 +152,7 @@ class CallLog:
         elif turn is None and not self.heard_anything and self.stream_started is not None:
             self.meter.latency("greeting", (at - self.stream_started) * 1000)
         self.heard_anything = True
+        self.greeted = self.greeted or not self.turns
         if self._answer is None:
             self._answer = _Spoken(at)
             self.meter.counts["answers"] += 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from loadtest.harness.figures import STATISTICS
-from loadtest.harness.names import COUNTS, FIGURES, SHARE_OF
+from loadtest.harness.names import COUNTED_IN, COUNTS, FIGURES, NOT_IN_CUT_CALLS, SHARE_OF
 from loadtest.harness.result import Judged, Result
 
 _TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s)")
@@ -102,13 +102,26 @@ def _value(gate: Gate, result: Result) -> tuple[float | None, str]:
     if count is None:
         there = ", ".join(sorted(result.counts)) or "nothing"
         return None, f"{gate.name} was not counted; counted were {there}"
+    if not count and (why := _nothing_to_count(gate.name, result.counts)):
+        return None, why
     if gate.statistic is None:
         return float(count), ""
-    base = SHARE_OF[gate.name]
-    of = result.counts.get(base, 0)
+    of = result.counts.get(SHARE_OF[gate.name], 0)
     if not of:
-        return None, f"there were no {base} to take a share of"
+        return None, f"there were no {SHARE_OF[gate.name]} to take a share of"
     return 100 * count / of, ""
+
+
+def _nothing_to_count(name: str, counts: Mapping[str, int]) -> str:
+    """Why a zero says nothing: there was nothing in which it could have been counted."""
+    base = COUNTED_IN.get(name)
+    if base is None:
+        return ""
+    if not counts.get(base, 0):
+        return f"{name} was not measured: there were no {base}"
+    if name in NOT_IN_CUT_CALLS and counts.get("calls_cut", 0) >= counts["calls"]:
+        return f"{name} was not measured: all calls were cut short when the run was over"
+    return ""
 
 
 def _statistic(text: str, name: str, statistic: str) -> str:

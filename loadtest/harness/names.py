@@ -30,6 +30,7 @@ COUNTS: Mapping[str, str] = {
     "not_placed": "arrivals for which all places were taken",
     "misrouted": "calls that went elsewhere than their scenario expects, or with another intent",
     "not_routed": "calls with an expectation that were just hung up, or came without an intent",
+    "greetings_missing": "calls in which the caller waited for the first words and heard none",
     "turns": "times the caller spoke",
     "unanswered_turns": "times the caller spoke, waited, and heard nothing",
     "barge_ins": "times the caller spoke over the assistant until it was seen what that does",
@@ -44,6 +45,8 @@ COUNTS: Mapping[str, str] = {
     "reordered_frames": "caller frames that the model got after a later one",
     "crossed_frames": "frames of a call that came out in another: at its model or its caller's ear",
     "lost_audio_ms": "milliseconds of model audio that never reached the caller",
+    "duplicate_audio_ms": "milliseconds of model audio that the caller heard more than once",
+    "reordered_audio_ms": "milliseconds of model audio that the caller heard after later audio",
     "clipped_starts": "answers whose first 20 ms or more the caller never heard",
     "clipped_ends": "answers whose last 20 ms or more the caller never heard, unasked",
     "audio_after_end": "answers heard again within 1 s after the caller cut them",
@@ -57,6 +60,7 @@ SHARE_OF: Mapping[str, Base] = {
     "calls_cut": "calls",
     "misrouted": "calls",
     "not_routed": "calls",
+    "greetings_missing": "calls",
     "unanswered_turns": "turns",
     "barge_ins_ignored": "barge_ins",
     "unmarked_answers": "answers",
@@ -72,3 +76,14 @@ SHARE_OF: Mapping[str, Base] = {
     "streams_refused": "calls",
 }
 """What ``NAME.share`` is a share of."""
+
+COUNTED_IN: Mapping[str, Base] = {
+    **SHARE_OF,
+    "crossed_frames": "frames",
+    "lost_audio_ms": "answers",
+    "duplicate_audio_ms": "answers",
+    "reordered_audio_ms": "answers",
+}
+"""Where there were none of these, nothing was counted."""
+NOT_IN_CUT_CALLS = ("misrouted", "not_routed")
+"""A call that the generator ended was still under way to wherever it goes."""

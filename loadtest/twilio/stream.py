@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import Mapping
@@ -136,10 +137,9 @@ class MediaStream(WSListener):
         self._finish(StreamEnd.STOPPED)
         transport.send_close(WSCloseCode.OK)
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await transport.wait_disconnected()
-        except TimeoutError:
-            self._journal.event("stream_closed", code=1006, reason="no answer to our close")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await transport.wait_disconnected()
         finally:
             transport.disconnect(graceful=False)
 

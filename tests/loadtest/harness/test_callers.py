@@ -49,6 +49,23 @@ def test_each_run_can_call_from_numbers_of_its_own() -> None:
     assert numbers == [["+14159999999", "+14150000000"], ["+14150000041", "+14150000042"]]
 
 
+@pytest.mark.parametrize(
+    ("steps", "awaits"),
+    [
+        ('{ do = "wait_until_assistant_silent" }, { do = "speak", call = "faq" }', True),
+        ('{ do = "wait", ms = 5 }, { do = "interrupt_after", ms = 500 }', True),
+        ('{ do = "speak", call = "faq" }, { do = "wait_until_assistant_silent" }', False),
+        ('{ do = "stay_on_line" }', False),
+    ],
+)
+def test_who_listens_before_saying_anything_awaits_a_greeting(
+    steps: str, awaits: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(f'name = "x"\nsteps = [{steps}]\n')
+    assert read_callers([str(file)], [], None, PERFECT).await_greeting is awaits
+
+
 def test_without_a_choice_the_packaged_mix_calls() -> None:
     callers = read_callers([], [], None, PERFECT)
     assert callers.asked == tuple((name, 1.0) for name in DEFAULT)

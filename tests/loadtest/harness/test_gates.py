@@ -79,6 +79,37 @@ def test_what_was_not_measured_has_not_passed(make_result: MakeResult) -> None:
     )
 
 
+NOTHING = {"calls": 3, "calls_cut": 3, "turns": 0, "answers": 0, "barge_ins": 0, "frames": 900}
+
+
+@pytest.mark.parametrize(
+    ("gate", "why"),
+    [
+        ("unanswered_turns=0", "there were no turns"),
+        ("unanswered_turns.share=1%", "there were no turns"),
+        ("unmarked_answers=0", "there were no answers"),
+        ("lost_audio_ms=0", "there were no answers"),
+        ("barge_ins_ignored=0", "there were no barge_ins"),
+        ("misrouted=0", "all calls were cut short when the run was over"),
+        ("not_routed.share=1%", "all calls were cut short when the run was over"),
+    ],
+)
+def test_a_zero_of_which_there_was_nothing_to_count_has_not_passed(
+    gate: str, why: str, make_result: MakeResult
+) -> None:
+    asked = parse(gate)
+    judged = judge(asked, make_result(counts={**NOTHING, asked.name: 0}))
+    assert (judged.value, judged.passed) == (None, False)
+    assert judged.why == f"{asked.name} was not measured: {why}"
+
+
+def test_what_was_counted_or_needs_nothing_to_count_in_is_judged(make_result: MakeResult) -> None:
+    result = make_result(counts={**NOTHING, "calls_failed": 0, "not_placed": 0, "misrouted": 2})
+    judged = [judge(parse(text), result) for text in ("calls_failed=0", "not_placed=0")]
+    assert [one.passed for one in judged] == [True, True]
+    assert judge(parse("misrouted=1"), result).value == 2
+
+
 def test_gates_that_a_run_cannot_measure_are_named_before_it() -> None:
     gates = [parse("uplink.p95=5ms"), parse("turns=5")]
     assert never_measured(gates, ["turns", "greeting"]) == (

@@ -238,13 +238,88 @@ def test_notices_are_counted_and_named_once_without_what_changes() -> None:
 
 @pytest.mark.parametrize(("patience_s", "unanswered"), [(1.0, 0), (8.0, 1)])
 def test_a_caller_who_waited_in_vain_was_not_answered(patience_s: float, unanswered: int) -> None:
-    scene = Scene()
-    stopped = StreamReport("MZ1", "ws://x", {}, 0.0, 9.0, StreamEnd.STOPPED)
-    end = CallEvent("call_ended", 0, 20.0 + patience_s, "CA1")
-    scene.log(CallEvent("stream_started", 0, 1.0, "CA1"))
-    scene.log(CallEvent("caller_speech_started", 0, 18.0, "CA1", {"over_assistant": False}))
-    scene.log(CallEvent("caller_speech_ended", 0, 20.0, "CA1"))
+    scene = asked_at(20.0)
+    stopped = StreamReport("MZ1", "ws://x", {}, 0.0, 20.0 + patience_s, StreamEnd.STOPPED)
+    # The bridge was slow to follow our close, which nobody waited for.
+    end = CallEvent("call_ended", 0, 22.0 + patience_s, "CA1")
     counts = scene.judged(CallerHungUp("caller"), streams=(stopped,), timeline=(end,))
+    assert counts["unanswered_turns"] == unanswered
+
+
+def asked_at(ended: float) -> Scene:
+    """A call in which the caller spoke for two seconds and heard nothing after it."""
+    scene = Scene()
+    scene.log.awaits_greeting = True
+    scene.log(CallEvent("stream_started", 0, 1.0, "CA1"))
+    scene.log(CallEvent("caller_speech_started", 0, ended - 2, "CA1", {"over_assistant": False}))
+    scene.log(CallEvent("caller_speech_ended", 0, ended, "CA1"))
+    return scene
+
+
+GONE_ON = StudioReturn("FW1", {"intent": "billing"})
+CUT_SHORT = CallerHungUp(RUN_OVER)
+IN_VAIN = [
+    (Hangup(), True, 6.0, 1),
+    (Hangup(), True, 3.0, 0),
+    (GONE_ON, True, 6.0, 0),
+    (CUT_SHORT, False, 6.0, 1),
+    (CUT_SHORT, False, 3.0, 0),
+]
+HOW = ["the bridge gave up", "it decided", "it handed over", "the run was over", "not long before"]
+
+
+@pytest.mark.parametrize(("outcome", "by_bridge", "waited_s", "counted"), IN_VAIN, ids=HOW)
+def test_silence_to_the_end_of_the_call_is_no_answer(
+    outcome: Outcome, by_bridge: bool, waited_s: float, counted: int
+) -> None:
+    scene = asked_at(20.0)
+    counts = ended_after(scene, outcome, by_bridge, 20.0 + waited_s)
+    assert counts["unanswered_turns"] == counted
+
+
+@pytest.mark.parametrize(("outcome", "by_bridge", "waited_s", "counted"), IN_VAIN, ids=HOW)
+def test_silence_from_the_start_is_no_greeting(
+    outcome: Outcome, by_bridge: bool, waited_s: float, counted: int
+) -> None:
+    scene = Scene()
+    scene.log.awaits_greeting = True
+    scene.log(CallEvent("stream_started", 0, 1.0, "CA1"))
+    assert ended_after(scene, outcome, by_bridge, 1.0 + waited_s)["greetings_missing"] == counted
+
+
+def ended_after(scene: Scene, outcome: Outcome, by_bridge: bool, at: float) -> Counter[str]:
+    if by_bridge:
+        scene.log(CallEvent("stream_closed", 0, at, "CA1"))
+    end = StreamEnd.CLOSED_BY_SERVER if by_bridge else StreamEnd.STOPPED
+    stream = StreamReport("MZ1", "ws://x", {}, 0.0, at, end, 1000 if by_bridge else None)
+    return scene.judged(outcome, streams=(stream,))
+
+
+@pytest.mark.parametrize(
+    ("awaited", "heard_at", "missing"), [(True, 9.0, 1), (True, 3.0, 0), (False, 9.0, 0)]
+)
+def test_a_greeting_that_comes_after_the_caller_has_spoken_is_missing(
+    awaited: bool, heard_at: float, missing: int
+) -> None:
+    scene = Scene()
+    scene.log.awaits_greeting = awaited
+    said = [(6.0, "caller_speech_started"), (8.0, "caller_speech_ended")]
+    for at, kind in sorted([(1.0, "stream_started"), (heard_at, "assistant_started"), *said]):
+        scene.log(CallEvent(kind, 0, at, "CA1"))  # type: ignore[arg-type]
+    assert scene.judged()["greetings_missing"] == missing
+
+
+@pytest.mark.parametrize(("old_speech_s", "unanswered"), [(0.5, 1), (4.0, 0)])
+def test_what_is_said_long_after_the_turn_may_be_the_answer(
+    old_speech_s: float, unanswered: int
+) -> None:
+    scene = Scene()
+    scene.log(CallEvent("stream_started", 0, 1.0, "CA1"))
+    scene.log(CallEvent("assistant_started", 0, 2.0, "CA1"))
+    scene.log(CallEvent("caller_speech_started", 0, 3.0, "CA1", {"over_assistant": True}))
+    scene.log(CallEvent("caller_speech_ended", 0, 4.0, "CA1"))
+    scene.log(CallEvent("assistant_stopped", 0, 4.0 + old_speech_s, "CA1", {"cut": False}))
+    counts = ended_after(scene, CallerHungUp("caller"), by_bridge=False, at=20.0)
     assert counts["unanswered_turns"] == unanswered
 
 
@@ -444,3 +519,35 @@ def test_an_answer_that_the_model_took_back_is_not_clipped() -> None:
     scene.ear.heard(audio[: 160 * 50], 100.0)
     scene.ear.cut(100.5)
     assert downlink(closed(scene))[2] == 0
+
+
+def test_audio_that_a_clear_threw_away_may_be_played_again() -> None:
+    scene = talking()
+    audio, _ = scene.answer(50)
+    scene.ear.heard(audio, 100.0)
+    scene.ear.cut(100.5)
+    scene.ear.heard(audio[160 * 25 :], 101.0)
+    counts = closed(scene)
+    assert downlink(counts) == (0, 0, 0)
+    assert (counts["duplicate_audio_ms"], counts["reordered_audio_ms"]) == (0, 0)
+
+
+def test_audio_played_again_counts_as_far_as_it_was_heard() -> None:
+    scene = talking()
+    audio, _ = scene.answer(50)
+    scene.ear.heard(audio, 100.0)
+    scene.ear.heard(audio, 101.0)
+    scene.ear.cut(101.5)
+    counts = closed(scene)
+    assert downlink(counts) == (0, 0, 0)
+    assert counts["duplicate_audio_ms"] == 500
+
+
+@given(st.permutations(range(8)))
+def test_answers_out_of_their_order_are_counted(order: list[int]) -> None:
+    scene = talking()
+    audio, _ = scene.answer(8)
+    for place, frame in enumerate(order):
+        scene.ear.heard(audio[160 * frame : 160 * (frame + 1)], 100.0 + place * 0.02)
+    late = sum(any(one > frame for one in order[:place]) for place, frame in enumerate(order))
+    assert closed(scene)["reordered_audio_ms"] == late * 20

@@ -252,6 +252,24 @@ async def test_a_caller_who_hangs_up_sends_stop_and_closes(
     assert media.socket.connection.close_code == 1000
 
 
+async def test_our_own_close_is_not_the_servers_however_long_it_takes_to_follow(
+    twilio: SimulatedTwilio, media: MediaServer
+) -> None:
+    released = asyncio.Event()
+
+    async def busy(socket: Socket) -> None:
+        await socket.until("start")
+        socket.connection.transport.pause_reading()
+        await released.wait()
+        socket.connection.transport.abort()
+
+    media.behaviour = busy
+    result = await twilio.place_call(stream_script(WaitForStream(), WaitMs(100), HangUp()))
+    released.set()
+    assert result.streams[0].end is StreamEnd.STOPPED
+    assert "stream_closed" not in {event.kind for event in result.timeline}
+
+
 async def test_the_sequence_has_no_holes_over_a_whole_conversation(
     twilio: SimulatedTwilio, media: MediaServer
 ) -> None:
