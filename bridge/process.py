@@ -261,29 +261,42 @@ async def _read_anew(settings: Settings, parts: Parts, known: Tenants) -> None:
 
 
 async def _drain(settings: Settings, parts: Parts, stop: StopRequests) -> None:
-    """Webhooks are answered all the while: new calls with today's flow, ended ones with theirs."""
-    had_calls = parts.switchboard.live_calls > 0
+    """Webhooks are answered all the while: new calls with today's flow, ended ones with theirs.
+
+    Whoever leaves for another process still gets what comes over connections it has, as a load
+    balancer keeps them: then it is not over yet.
+    """
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + settings.limits.drain_s
+    once_more = True
+    while once_more:
+        had_calls = parts.switchboard.goes_on
+        await _end_calls(parts.switchboard, max(0.0, ends_at - loop.time()), stop)
+        await _until_quiet(parts, time.time() if had_calls else 0.0, stop)
+        once_more = parts.switchboard.goes_on
+
+
+async def _end_calls(switchboard: Switchboard, grace_s: float, stop: StopRequests) -> None:
+    """Wait for them until ``grace_s`` are over or somebody is in a hurry, then hand them over."""
     async with asyncio.TaskGroup() as tasks:
-        draining = tasks.create_task(
-            parts.switchboard.drain(settings.limits.drain_s, refuse=not stop.leaving)
-        )
+        draining = tasks.create_task(switchboard.drain(grace_s, refuse=not stop.leaving))
         hurry = tasks.create_task(stop.asked_again())
         await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         draining.cancel()
     if draining.cancelled():
-        log.warning("drain_cut_short", calls=parts.switchboard.live_calls)
-        await parts.switchboard.drain(0)
-    last_call_at = time.time() if had_calls else 0.0
-    await _until_quiet(parts.app, last_call_at, stop)
+        log.warning("drain_cut_short", calls=switchboard.live_calls)
+        await switchboard.drain(0)
 
 
-async def _until_quiet(app: Starlette, last_call_at: float, stop: StopRequests) -> None:
+async def _until_quiet(parts: Parts, last_call_at: float, stop: StopRequests) -> None:
     """A call that just ended, or was just sent to our socket, is about to ask ``/after``; also
-    where calls were moved in a hurry, or they would find nobody there."""
+    where calls were moved in a hurry, or they would find nobody there. Not while calls go on."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(QUIET_AT_MOST_S):
-            while (left := _quiet_in(app, last_call_at)) > 0:
+            while (left := _quiet_in(parts.app, last_call_at)) > 0:
+                if parts.switchboard.goes_on:
+                    return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.asked_once_more(), left)
                     return

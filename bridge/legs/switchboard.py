@@ -131,6 +131,11 @@ class Switchboard:
         return len(self._calls)
 
     @property
+    def goes_on(self) -> bool:
+        """There are calls, or sockets about to be one, and nobody has begun to end them."""
+        return not self._draining and bool(self._calls or self._waiting)
+
+    @property
     def warm_sessions(self) -> int:
         """Model sessions that wait for a call, of all tenants together."""
         return sum(pool.ready for pool in self._pools.values())

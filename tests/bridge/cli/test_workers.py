@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import http.client
 import json
 import os
 import resource
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
+from websockets.sync.client import connect
 
-from tests.bridge.cli.conftest import Serve, Served
-from tests.bridge.cli.test_serve import FORM, get, post
+from loadtest.realtime import SimulatedRealtime, SimulatorOptions, load_scenario
+from tests.bridge.cli.conftest import ACCOUNT, TOKEN, Serve, Served
+from tests.bridge.cli.test_serve import CALL, FORM, get, post, post_on
 
 WITHIN_S = 30
 TRIAGE = (Path(__file__).parents[1] / "e2e" / "acme.toml").read_text(encoding="utf-8")
@@ -138,6 +144,61 @@ def test_workers_that_lose_their_supervisor_let_their_calls_end_and_go(serve: Se
     served.process.kill()
     served.process.wait()
     until_gone(pids)
+
+
+async def test_a_call_that_comes_over_a_connection_of_before_is_had_by_whoever_leaves(
+    serve: Serve,
+) -> None:
+    """A rolled worker without a call; its load balancer sends the stream where the webhook was."""
+    async with SimulatedRealtime(SimulatorOptions(scenario=load_scenario("reactive"))) as model:
+        served = await asyncio.to_thread(lambda: serve(REALTIME_URL=model.url))
+        told = await asyncio.to_thread(a_call_to_who_leaves, served)
+    assert [entry["calls"] for entry in told] == [1]
+    assert [entry["reason"] for entry in logged(served, "call_decided")] == ["assistant_failed"]
+    assert [entry["tasks_left"] for entry in logged(served, "stopped")] == [0]
+
+
+def a_call_to_who_leaves(served: Served) -> list[dict[str, Any]]:
+    """Stays until the process waits for the call, and what it says then."""
+    twilio = http.client.HTTPConnection("127.0.0.1", served.port, timeout=WITHIN_S)
+    with contextlib.closing(twilio):
+        token = post_on(twilio, "/voice", FORM).partition('value="')[2].partition('"')[0]
+        served.signal(signal.SIGUSR1)
+        until_nobody_is_accepted(served)
+        signature = RequestValidator(TOKEN).compute_signature("wss://voice.example.com/media", {})
+        with connect(
+            "ws://voice.example.com/media",
+            sock=twilio.sock,
+            additional_headers={"X-Twilio-Signature": signature},
+            compression=None,
+        ) as stream:
+            for message in opening(token):
+                stream.send(json.dumps(message))
+            told = until(served, "draining")
+    assert served.ended().status == 0
+    return told
+
+
+def opening(token: str) -> Iterator[dict[str, Any]]:
+    yield {"event": "connected", "protocol": "Call", "version": "1.0.0"}
+    start = {
+        "accountSid": ACCOUNT,
+        "streamSid": "MZ" + CALL[2:],
+        "callSid": CALL,
+        "tracks": ["inbound"],
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        "customParameters": {"token": token},
+    }
+    yield {"event": "start", "sequenceNumber": "1", "streamSid": start["streamSid"], "start": start}
+
+
+def until_nobody_is_accepted(served: Served) -> None:
+    ends_at = time.monotonic() + WITHIN_S
+    with contextlib.suppress(ConnectionRefusedError):
+        while time.monotonic() < ends_at:
+            socket.create_connection(("127.0.0.1", served.port)).close()
+            time.sleep(0.02)
+        pytest.fail("it still accepts")
 
 
 @pytest.mark.parametrize(
