@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import structlog
+
 from bridge.config import Settings
 from bridge.errors import TriageBridgeError
 from bridge.rollouts import RolloutStore
@@ -21,6 +23,8 @@ from bridge.traffic.rollout import plan_of
 from bridge.traffic.split import Splitter
 from bridge.traffic.watcher import RolloutWatcher
 from dispatch.policy import TenantPolicy
+
+log = structlog.get_logger("bridge.control")
 
 PUBLISH_AGAIN_S = 5.0
 
@@ -123,5 +127,11 @@ class TrafficControl:
                 await self.store.publish(plans)
                 self._unpublished.clear()
             except TriageBridgeError:  # the log knows it from the database
-                # Spread out: all processes of a machine meet the same trouble.
-                await asyncio.sleep(PUBLISH_AGAIN_S * (1 + random.random()))  # noqa: S311
+                await self._publish_later()
+            except Exception as error:  # calls in progress are not to end with it
+                log.error("chore_failed", chore="rollout-plans", error=type(error).__name__)
+                await self._publish_later()
+
+    async def _publish_later(self) -> None:
+        """Spread out: all processes of a machine meet the same trouble."""
+        await asyncio.sleep(PUBLISH_AGAIN_S * (1 + random.random()))  # noqa: S311

@@ -56,6 +56,11 @@ class Pager:
                     log.error("page_not_sent", tenant=tenant, kind=kind, error=str(error)[:200])
                     return
                 await asyncio.sleep(PAUSE_S * attempt)
+            except Exception as error:
+                # Ours or a library's mistake, which is no reason to end anything else.
+                told = type(error).__name__
+                log.error("page_not_sent", tenant=tenant, kind=kind, error=told)
+                return
             else:
                 log.info("page_sent", tenant=tenant, kind=kind)
                 return

@@ -56,7 +56,10 @@ class Mail:
 
 async def send_mail(settings: MailSettings, mail: Mail) -> str:
     """The Message-ID. Raises MailError."""
-    message = _message(settings, mail)
+    try:
+        message = _message(settings, mail)
+    except ValueError:  # a line feed in a header, which says nothing of what was to be sent
+        raise MailError("the message's headers cannot be written", for_good=True) from None
     sent = False
     client = aiosmtplib.SMTP(
         hostname=settings.host,
@@ -81,6 +84,9 @@ async def send_mail(settings: MailSettings, mail: Mail) -> str:
         raise MailError(f"SMTP server cannot take it: {lacking.message}", for_good=True) from None
     except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
         what = f"SMTP server did not answer ({type(error).__name__})"
+        raise MailError(what, in_doubt=sent) from None
+    except ValueError as error:  # UnicodeError: a host name that no server can have
+        what = f"SMTP server cannot be asked ({type(error).__name__})"
         raise MailError(what, in_doubt=sent) from None
     finally:
         await _leave(client)

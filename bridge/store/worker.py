@@ -118,6 +118,9 @@ class OutboxWorker:
                     failures = 0
                 except LedgerUnavailableError:
                     claimed, failures = 0, failures + 1  # the log knows it from the database
+                except Exception as error:  # calls in progress are not to end with it
+                    claimed, failures = 0, failures + 1
+                    log.error("chore_failed", chore="outbox", error=type(error).__name__)
                 if not claimed or len(self._attempts) >= self._pace.at_once:
                     await self._rest(self._pace.poll_s * min(2**failures, 30))
 
@@ -165,6 +168,8 @@ class OutboxWorker:
             await self._judged(delivery, told)
         except (LedgerUnavailableError, UnstorableError):
             told.error("side_effect_unsettled")  # its lease brings it back, in doubt
+        except Exception as error:
+            told.error("side_effect_unsettled", error=type(error).__name__)
 
     async def _judged(self, delivery: Delivery, told: structlog.stdlib.BoundLogger) -> None:
         try:

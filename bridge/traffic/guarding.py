@@ -68,10 +68,14 @@ class RolloutGuard:
                 async with asyncio.timeout(FLUSH_S):
                     await self._stopping.wait()
             rounds += 1
-            with contextlib.suppress(TriageBridgeError, TimeoutError):  # told by the watcher
+            try:
                 await self.flush()
                 if rounds % JUDGE_EVERY == 0:
                     await self.look()
+            except (TriageBridgeError, TimeoutError):
+                pass  # told by the watcher
+            except Exception as error:  # calls in progress are not to end with it
+                log.error("chore_failed", chore="guard", error=type(error).__name__)
 
     def stop(self) -> None:
         self._stopping.set()

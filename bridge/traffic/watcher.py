@@ -31,9 +31,11 @@ class RolloutWatcher:
         """Read now. Never raises; a store that is away is told once."""
         try:
             rollouts = await self._store.read()
-        except (TriageBridgeError, TimeoutError) as error:
+        except Exception as error:  # calls in progress are not to end with it
             if not self._away:
-                log.error("rollout_unread", error=str(error), known=self.current is not None)
+                ours = isinstance(error, TriageBridgeError | TimeoutError)
+                what = str(error) if ours else type(error).__name__
+                log.error("rollout_unread", error=what, known=self.current is not None)
             self._away = True
             return
         if self._away:

@@ -7,7 +7,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from bridge.paging import Pager
-from dispatch.performers import performers
+from dispatch.performers import Effect, performers
 from dispatch.policy import TenantPolicy
 from tests.dispatch.wires import rest_of, twilio
 
@@ -40,6 +40,28 @@ async def test_a_message_whose_answer_is_lost_is_sent_once_and_the_other_is_give
     assert told == {
         ("page_sent", "sms", None),
         ("page_not_sent", "email", "SMTP_URL and SMTP_FROM are not set"),
+    }
+
+
+async def test_whatever_breaks_while_somebody_is_told_ends_nothing_and_the_others_are_told() -> (
+    None
+):
+    async def breaks(_effect: Effect) -> str:
+        raise UnicodeError("label empty or too long")
+
+    told: list[str] = []
+
+    async def works(effect: Effect) -> str:
+        told.append(effect.payload["to"])
+        return "SM1"
+
+    with capture_logs() as logged:
+        pager = Pager({"sms": works, "email": breaks}, lambda: 1_700_000_000.0)
+        await pager(policy(page="duty"), TOLD)
+    assert told == ["+14155550112"]
+    assert {(one["event"], one["kind"], one.get("error")) for one in logged} == {
+        ("page_sent", "sms", None),
+        ("page_not_sent", "email", "UnicodeError"),
     }
 
 

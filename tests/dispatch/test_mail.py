@@ -68,6 +68,21 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(tmp_path: Pa
         assert not mailbox.taken
 
 
+async def test_a_host_name_that_no_server_can_have_is_a_mail_that_was_not_taken() -> None:
+    settings = MailSettings("smtp..example.com", 25, "triage@acme.example", "none")
+    with pytest.raises(MailError, match=r"cannot be asked \(UnicodeError\)") as error:
+        await send_mail(settings, MAIL)
+    assert (error.value.in_doubt, error.value.for_good) == (False, False)
+
+
+async def test_a_header_of_two_lines_is_refused_without_a_word_of_it() -> None:
+    async with mail_server(Mailbox()) as mailbox:
+        with pytest.raises(MailError, match="headers cannot be written") as error:
+            await send_mail(plain(mailbox), replace(MAIL, subject="Ada Smith\nBcc: x@y.example"))
+        assert not mailbox.taken
+    assert error.value.for_good
+
+
 async def test_a_server_that_breaks_off_after_the_message_leaves_it_in_doubt() -> None:
     async def breaks_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 here\r\n")

@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.store.ledger import SideEffect
 from bridge.store.outbox import Delivery, Outbox, State
@@ -309,3 +310,58 @@ async def test_a_running_worker_delivers_what_it_is_told_of_and_finishes_when_st
         may_end.set()
         await running
     assert await desk.states() == [("sms", "done", 1, "SM1")]
+
+
+class Faulty(Outbox):
+    """Fails once at each step, in a way nobody thought of."""
+
+    def __init__(self, store: Store, clock: ManualClock) -> None:
+        super().__init__(store, clock)
+        self._faults = {"look", "done"}
+        self.failed_to_settle = asyncio.Event()
+
+    async def is_due(self) -> bool:
+        if "look" in self._faults:
+            self._faults.remove("look")
+            raise ValueError("something private")
+        return await super().is_due()
+
+    async def done(self, delivery: Delivery, owner: str, result: str | None) -> bool:
+        if "done" in self._faults:
+            self._faults.remove("done")
+            self.failed_to_settle.set()
+            raise ValueError("something private")
+        return await super().done(delivery, owner, result)
+
+
+async def test_a_fault_nobody_thought_of_ends_no_worker_and_the_lease_brings_the_effect_back(
+    desk: Desk,
+) -> None:
+    outbox, receiver, settled = Faulty(desk.store, desk.clock), Receiver(), asyncio.Event()
+
+    async def perform(delivery: Delivery) -> str | None:
+        result = await receiver.perform(delivery)
+        if delivery.in_doubt:
+            settled.set()
+        return result
+
+    await desk.decided(SMS)
+    worker = OutboxWorker(
+        outbox,
+        {"sms": perform},
+        owner="w",
+        clock=desk.clock,
+        rng=random.Random(1),
+        pace=WorkerPace(poll_s=0.01),
+    )
+    with capture_logs() as logged:
+        running = asyncio.create_task(worker.run())
+        async with asyncio.timeout(30):
+            await outbox.failed_to_settle.wait()
+            desk.clock.now += 61
+            await settled.wait()
+            worker.stop()
+            await running
+    assert [(d.attempt, d.in_doubt) for d in receiver.tried] == [(1, False), (2, True)]
+    failed = [(one["event"], one["error"]) for one in logged if "error" in one]
+    assert failed == [("chore_failed", "ValueError"), ("side_effect_unsettled", "ValueError")]

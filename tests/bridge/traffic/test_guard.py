@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from bridge.rollouts import WHOLE, Change, RolloutState, changed
 from bridge.store.memory_rollouts import MemoryRollouts
@@ -191,6 +194,40 @@ async def test_on_a_breach_every_share_goes_one_stage_back_and_the_operator_is_t
     assert (change.action, change.who, change.why) == ("guard", "guard on p0", reason)
     assert station.pages == [f"rollout of acme went one stage back: {reason}"]
     assert station.guards[0].steps_back == 1
+
+
+class Faulty(MemoryRollouts):
+    """A store that fails the first time, in a way nobody thought of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted_at_last = asyncio.Event()
+        self._failed = False
+
+    async def count(
+        self, process: str, at: float, tallies: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        if not self._failed:
+            self._failed = True
+            raise ValueError("something private")
+        await super().count(process, at, tallies)
+        self.counted_at_last.set()
+
+
+async def test_a_fault_nobody_thought_of_ends_no_guard_and_what_was_seen_is_told_later() -> None:
+    store, clock, tallies = Faulty(), Clock(), Tallies()
+    guard = RolloutGuard(RolloutWatcher(store), store, tallies, list, process="p0", clock=clock)
+    tallies.add("acme", BAD)
+    with capture_logs() as logged:
+        running = asyncio.create_task(guard.run())
+        async with asyncio.timeout(30):
+            await store.counted_at_last.wait()
+            guard.stop()
+            await running
+    assert [(one["event"], one["chore"], one["error"]) for one in logged] == [
+        ("chore_failed", "guard", "ValueError")
+    ]
+    assert (await store.counted({"acme": 0.0}))["acme"] == BAD
 
 
 async def test_on_a_severe_breach_the_share_goes_to_zero_and_stays_there() -> None:

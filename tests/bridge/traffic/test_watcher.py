@@ -21,12 +21,13 @@ class Shaky(MemoryRollouts):
     def __init__(self) -> None:
         super().__init__()
         self.away = False
+        self.fault: Exception = TriageBridgeError("gone")
         self.asked = asyncio.Event()
 
     async def read(self) -> Rollouts:
         self.asked.set()
         if self.away:
-            raise TriageBridgeError("gone")
+            raise self.fault
         return await super().read()
 
     async def kill(self) -> None:
@@ -62,8 +63,16 @@ async def test_a_change_is_seen_at_the_next_look() -> None:
         watcher.stop()
 
 
-async def test_a_kill_switch_that_was_seen_holds_without_the_store_and_it_is_told_once() -> None:
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [(TriageBridgeError("gone"), "gone"), (ValueError("something private"), "ValueError")],
+    ids=["away", "our own mistake"],
+)
+async def test_a_kill_switch_that_was_seen_holds_without_the_store_and_it_is_told_once(
+    fault: Exception, told: str
+) -> None:
     store = Shaky()
+    store.fault = fault
     watcher = RolloutWatcher(store)
     await store.kill()
     await watcher.refresh()
@@ -75,7 +84,10 @@ async def test_a_kill_switch_that_was_seen_holds_without_the_store_and_it_is_tol
         await watcher.refresh()
     assert watcher.current is not None
     assert watcher.current.of("acme").killed
-    assert [entry["event"] for entry in logs] == ["rollout_unread", "rollout_read_again"]
+    assert [(entry["event"], entry.get("error")) for entry in logs] == [
+        ("rollout_unread", told),
+        ("rollout_read_again", None),
+    ]
 
 
 async def test_a_change_is_logged_without_telephone_numbers() -> None:
