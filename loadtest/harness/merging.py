@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+
+import numpy as np
 
 from loadtest.harness import gates
 from loadtest.harness.figures import Latency
@@ -138,19 +141,44 @@ def _machine(machines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _series(results: Sequence[Result], offsets_s: Sequence[float]) -> tuple[Second, ...]:
-    """By whole seconds since the first start."""
-    steps: dict[int, list[Second]] = {}
-    for result, offset_s in zip(results, offsets_s, strict=True):
-        for second in result.series:
-            steps.setdefault(round(second.at_s + offset_s), []).append(second)
-    return tuple(_second(at_s, steps[at_s]) for at_s in sorted(steps))
+    """By the longest step of any part: shorter ones are put together, none falls between two."""
+    ticks = [_ticks(result.series) for result in results]
+    longest_s = max(1.0, *(step_s for step_s, _ in ticks))
+    found: dict[int, list[list[Second]]] = {}
+    for result, offset_s, (step_s, numbers) in zip(results, offsets_s, ticks, strict=True):
+        own: dict[int, list[Second]] = {}
+        for second, number in zip(result.series, numbers, strict=True):
+            steps = (number + round(offset_s / step_s)) * step_s / longest_s
+            own.setdefault(math.ceil(round(steps, 2)), []).append(second)
+        for step, seconds in own.items():
+            found.setdefault(step, []).append(seconds)
+    return tuple(_second(step * longest_s, found[step]) for step in sorted(found))
 
 
-def _second(at_s: int, parts: Sequence[Second]) -> Second:
+def _ticks(series: Sequence[Second]) -> tuple[float, list[int]]:
+    """How long a step of this series is, and which one each second is, from 1.
+
+    Seconds end some milliseconds late, each by its own; the last one ends with the run.
+    """
+    ends_s = np.array([second.at_s for second in series])
+    if not len(ends_s):
+        return 1.0, []
+    apart_s = np.diff(ends_s, prepend=0.0)
+    about_s = max(0.1, float(np.median(apart_s)))
+    numbers = np.cumsum(np.rint(apart_s / about_s)).astype(int)
+    last_whole = max(0, len(ends_s) - 2)
+    step_s = float(ends_s[last_whole] / max(1, numbers[last_whole]))
+    even_s = round(step_s, 1)
+    return (even_s if abs(even_s - step_s) < 0.002 * step_s else step_s), numbers.tolist()
+
+
+def _second(at_s: float, by_part: Sequence[Sequence[Second]]) -> Second:
+    """``by_part``: of every part what falls into the step; of calls up, the most there were."""
+    parts = [second for seconds in by_part for second in seconds]
     names = dict.fromkeys(name for part in parts for name in part.figures)
     return Second(
-        at_s=float(at_s),
-        calls_up=sum(part.calls_up for part in parts),
+        at_s=round(at_s, 3),
+        calls_up=sum(max(second.calls_up for second in seconds) for seconds in by_part),
         turns=sum(part.turns for part in parts),
         errors=sum(part.errors for part in parts),
         ended=sum(part.ended for part in parts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -205,6 +206,36 @@ def test_seconds_are_put_together_by_the_clock(make_result: MakeResult) -> None:
         second(1.0, 5.0),
         Second(at_s=2.0, calls_up=2, turns=4, errors=0, ended=2, figures={"greeting": both}),
     )
+
+
+def up(at_s: float, calls_up: int = 50) -> Second:
+    return Second(at_s=at_s, calls_up=calls_up, turns=1, errors=0, ended=0)
+
+
+@pytest.mark.parametrize("step_s", [1.0, 2.7777, 4.0])
+@pytest.mark.parametrize("later_s", [0.3, 1.2, 2.0, 3.9])
+def test_seconds_of_any_length_are_put_together_however_far_the_starts_are_apart(
+    make_result: MakeResult, step_s: float, later_s: float
+) -> None:
+    looks = random.Random(1)
+    series = tuple(up(n * step_s + looks.random() / 100) for n in range(1, 900))
+    start = f"2025-03-01T12:00:0{later_s:.6f}+00:00"
+    merged = merge([make_result(series=series), make_result(series=series, started_at=start)])
+    alone = round(later_s / step_s)
+    calls_up = [second.calls_up for second in merged.series]
+    assert calls_up == [50] * alone + [100] * (899 - alone) + [50] * alone
+    assert merged.series[-1].at_s == pytest.approx((899 + alone) * step_s, abs=0.1)
+
+
+def test_shorter_steps_are_put_into_the_longest_and_calls_up_counted_once(
+    make_result: MakeResult,
+) -> None:
+    fine = make_result(series=tuple(up(n * 1.0, 10) for n in range(1, 9)))
+    coarse = make_result(series=(up(4.0), up(8.0), up(8.4, 0)))
+    assert [(one.at_s, one.calls_up, one.turns) for one in merge([fine, coarse]).series] == [
+        (4.0, 60, 5),
+        (8.0, 60, 6),
+    ]
 
 
 def test_turns_are_sampled_evenly() -> None:
