@@ -119,11 +119,11 @@ class TrafficControl:
         """Operators on any machine see which tenants there are, and their stages."""
         while True:
             await self._unpublished.wait()
-            plans = {
-                policy.tenant: replace(plan_of(policy), lock=self._lock)
-                for policy in self._policies.all()
-            }
             try:
+                plans = {
+                    policy.tenant: replace(plan_of(policy), lock=self._lock)
+                    for policy in self._policies.all()
+                }
                 await self.store.publish(plans)
                 self._unpublished.clear()
             except TriageBridgeError:  # the log knows it from the database

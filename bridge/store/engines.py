@@ -37,6 +37,7 @@ POOL_SIZE = 5
 """Connections for what has to be on the disk, and as many for the rest. Whoever finds them all in
 use waits for one: a new one would take longer than most transactions do."""
 POOL_WITHIN_S = 2.0
+# An error's text ends up in a log: ``hide_parameters`` keeps the values of its statement out of it.
 
 
 _ALONE = {"isolation_level": "AUTOCOMMIT"}
@@ -78,6 +79,7 @@ class SqliteEngine:
             url,
             pool_size=SQLITE_READERS + 2,
             max_overflow=0,
+            hide_parameters=True,
             connect_args={"timeout": SQLITE_BUSY_S},
         )
         event.listen(self._engine, "connect", _prepare_sqlite)
@@ -234,6 +236,7 @@ def _postgresql_engine(url: URL, **server_settings: str) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=POOL_WITHIN_S,
         pool_use_lifo=True,
+        hide_parameters=True,
         connect_args={"timeout": CONNECT_WITHIN_S, "server_settings": server_settings},
     )
 

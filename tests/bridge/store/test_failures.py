@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -356,3 +357,19 @@ def test_a_trouble_is_told_once_and_its_end_after_some_calm() -> None:
         ("database_back", ["locked", "full"]),
         ("database_unavailable", "locked"),
     ]
+
+
+async def test_what_is_told_of_a_statement_that_fails_holds_none_of_its_values(
+    store: Store,
+) -> None:
+    """The whole chain of it, as a log shows it."""
+    statement = text("SELECT call_sid FROM no_such_table WHERE caller = :caller")
+    private = {"caller": "Ada Smith"}
+
+    with pytest.raises(LedgerUnavailableError) as failed:
+        await store.database.read(lambda c: c.execute(statement, private).all())
+    with pytest.raises(LedgerUnavailableError) as failed_alone:
+        await store.database.execute(statement, private)
+    for error in (failed.value, failed_alone.value):
+        told = "".join(traceback.format_exception(error))
+        assert ("no_such_table" in told, "Ada Smith" in told) == (True, False)
