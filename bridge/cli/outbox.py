@@ -21,10 +21,12 @@ from bridge.cli._store import (
     with_stores,
 )
 from bridge.store.outbox import Outbox, OutboxEntry, State
-from bridge.store.settings import StoreSettings
+from bridge.store.settings import StoreSettings, environment_name
 from bridge.store.store import Store
 
 LARGEST_ID = 2**63 - 1
+SHARED = "-"
+"""Stands for the database of DATABASE_URL."""
 HEAD = ("ID", "CALL", "HOP", "KIND", "STATE", "ATTEMPTS", "WRITTEN (UTC)", "DUE (UTC)", "OUTCOME")
 STATES: tuple[State, ...] = get_args(State)
 _Found: TypeAlias = tuple[str | None, OutboxEntry]
@@ -32,8 +34,8 @@ _Found: TypeAlias = tuple[str | None, OutboxEntry]
 
 own_database = click.option(
     "--tenant",
-    help="In the database of this tenant, where it has one of its own; otherwise that of"
-    " DATABASE_URL. IDs are unique in one database.",
+    help="The database, where there are several, as DATABASE in the list names it; left out, or -:"
+    " that of DATABASE_URL. IDs are unique in one database.",
 )
 entry_argument = click.argument("entry_id", metavar="ID", type=click.IntRange(1, LARGEST_ID))
 
@@ -79,7 +81,7 @@ def list_entries(states: tuple[State, ...], limit: int, tenant: str | None, as_j
     if as_json:
         print_json([{"database": name, **asdict(entry)} for name, entry in found])
     elif found and several:
-        print_table(("DATABASE", *HEAD), [(name or "-", *_row(entry)) for name, entry in found])
+        print_table(("DATABASE", *HEAD), [(name or SHARED, *_row(entry)) for name, entry in found])
     elif found:
         print_table(HEAD, [_row(entry) for _, entry in found])
     else:
@@ -130,15 +132,23 @@ def _change(
     async def run(stores: list[Store], settings: StoreSettings) -> tuple[bool, str]:
         (name,) = databases(settings, wanted).values()
         several = len(databases(settings)) > 1
+        if several and wanted and environment_name(wanted) not in settings.tenant_urls:
+            raise click.BadParameter(_no_such_database(wanted, settings), param_hint="--tenant")
         where = f" in the database of {name or 'DATABASE_URL'}" if several else ""
         return await change(Outbox(stores[0], time.time)), where
 
-    wanted = tenant or DEFAULT_DATABASE
+    wanted = DEFAULT_DATABASE if tenant in (None, SHARED) else tenant
     done, where = with_stores(run, wanted)
     success, failure = told
     click.echo(f"{entry_id}{where} {success if done else failure}", err=not done)
     if not done:
         raise SystemExit(FAILED)
+
+
+def _no_such_database(wanted: str, settings: StoreSettings) -> str:
+    """IDs repeat: a name that was mistyped must not stand for the database of all the others."""
+    known = ", ".join(name or SHARED for name in databases(settings).values())
+    return f"{wanted!r} has no database of its own; there are: {known}"
 
 
 def _row(entry: OutboxEntry) -> tuple[str, ...]:

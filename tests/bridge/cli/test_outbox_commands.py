@@ -105,6 +105,26 @@ def test_an_id_is_looked_up_in_one_database_which_is_named(
     assert ended.err == "2 in the database of clinic-north is not a dead or dropped one\n"
 
 
+@pytest.mark.parametrize("tenant", ["clinic-nort", "acme"], ids=["a slip", "without its own"])
+@pytest.mark.parametrize("change", ["retry", "drop"])
+def test_a_name_without_a_database_changes_nothing(
+    run: Run, two_databases: dict[str, str], change: str, tenant: str
+) -> None:
+    """IDs repeat: the side effect of another tenant has the same."""
+    before = run("outbox", "list", **two_databases)
+    ended = run("outbox", change, "1", "--tenant", tenant, **two_databases)
+    assert (ended.status, ended.out) == (2, "")
+    assert f"'{tenant}' has no database of its own; there are: -, clinic-north" in ended.err
+    assert run("outbox", "list", **two_databases) == before
+
+
+def test_the_shared_database_is_named_as_it_is_listed(
+    run: Run, two_databases: dict[str, str]
+) -> None:
+    ended = run("outbox", "drop", "1", "--tenant", "-", **two_databases)
+    assert ended.out == "1 in the database of DATABASE_URL is dropped\n"
+
+
 def test_a_side_effect_is_retried_while_another_database_is_away(
     run: Run, two_databases: dict[str, str]
 ) -> None:
