@@ -134,6 +134,8 @@ class _Run:
         await _settle(plan.settle_s, stop)
         if stop.is_set():
             self._over.set()
+        if self.watch is not None:
+            self.watch.begin()
         started_at = datetime.now(UTC)
         self.began, used_s = time.monotonic(), time.process_time()
         async with asyncio.TaskGroup() as tasks:

@@ -37,6 +37,10 @@ class ProcessWatch:
         self._used_ns = 0
         self._last_s = 0.0
 
+    def begin(self) -> None:
+        """What was used up to now does not count, as getting ready for the first call."""
+        self._cpu_ns = dict(self._cpu())
+
     def read(self, at_s: float) -> None:
         """Once a second. A process that has just ended counts for nothing."""
         now = dict(self._cpu())

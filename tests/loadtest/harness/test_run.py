@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -145,6 +146,37 @@ async def test_a_bridge_that_keeps_sessions_ready_is_given_time_to_find_the_mode
         result = await run(foreign_plan(tmp_path, port, **changes, for_s=2.0))
     assert result.counts["calls"] == 3
     assert not any("no session" in error for error in result.errors)
+
+
+BUSY_AT_FIRST = """
+import socket, sys, time
+while True:
+    try:
+        socket.create_connection(("127.0.0.1", int(sys.argv[1]))).close()
+        break
+    except OSError:
+        time.sleep(0.02)
+while time.process_time() < 0.5:
+    pass
+sys.stdin.read()
+"""
+
+
+async def test_what_a_bridge_uses_while_it_settles_is_no_cost_of_calls(tmp_path: Path) -> None:
+    realtime_port = free_port()
+    busy = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", BUSY_AT_FIRST, str(realtime_port)), stdin=asyncio.subprocess.PIPE
+    )
+    changes = {"realtime": "simulated", "realtime_port": realtime_port, "settle_s": 5.0}
+    try:
+        async with bridge_that("listens") as (port, _):
+            result = await run(foreign_plan(tmp_path, port, **changes, for_s=1.5, pid=busy.pid))
+    finally:
+        busy.kill()
+        await busy.wait()
+    assert result.process is not None
+    assert result.process.series[0].cpu_share < 0.1
+    assert (result.process.cpu_us_per_frame or 0.0) * result.counts["frames"] < 100_000
 
 
 async def test_two_runs_with_one_seed_are_different_calls(tmp_path: Path) -> None:
