@@ -64,7 +64,8 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 class Hours(Strict):
     """When the AI takes calls, in the business's time zone; a day that is left out is closed.
 
-    A span that ends before it begins reaches into the next day.
+    A span that ends before it begins reaches into the next day. A date in ``closed_on`` is closed
+    from its midnight to the next, whatever reaches into it; what reaches out of it is as usual.
     """
 
     mon: tuple[Span, ...] = ()
@@ -74,12 +75,16 @@ class Hours(Strict):
     fri: tuple[Span, ...] = ()
     sat: tuple[Span, ...] = ()
     sun: tuple[Span, ...] = ()
-    closed_on: tuple[dt.date, ...] = Field(default=(), description="Whole days: holidays.")
+    closed_on: tuple[dt.date, ...] = Field(
+        default=(), description="Holidays: closed from midnight to midnight."
+    )
 
     def are_open(self, local: dt.datetime) -> bool:
         """``local`` is wall-clock time where the business is."""
         minute = local.hour * 60 + local.minute
         today, yesterday = local.date(), local.date() - dt.timedelta(days=1)
+        if today in self.closed_on:
+            return False
         return any(begin <= minute < end for begin, end in self._spans(today)) or any(
             end > MINUTES_OF_DAY and minute < end - MINUTES_OF_DAY
             for _, end in self._spans(yesterday)
@@ -87,8 +92,6 @@ class Hours(Strict):
 
     def _spans(self, day: dt.date) -> list[tuple[int, int]]:
         """Minutes since that day's midnight; past ``MINUTES_OF_DAY`` it is the next day."""
-        if day in self.closed_on:
-            return []
         week = (self.mon, self.tue, self.wed, self.thu, self.fri, self.sat, self.sun)
         return [_minutes(span) for span in week[day.weekday()]]
 

@@ -143,6 +143,29 @@ def test_opening_hours(moment: str) -> None:
     assert WEEK.are_open(dt.datetime.fromisoformat(at)) is is_open
 
 
+NIGHTS = Hours(
+    mon=("18:00-08:00",),
+    tue=("18:00-08:00",),
+    wed=("18:00-08:00",),
+    closed_on=(dt.date(2026, 11, 24),),
+)
+AROUND_A_HOLIDAY = {
+    "the evening before": ("2026-11-23 23:59", True),
+    "its first minute": ("2026-11-24 00:00", False),
+    "its early morning": ("2026-11-24 07:59", False),
+    "its evening": ("2026-11-24 23:59", False),
+    "the night after": ("2026-11-25 00:00", True),
+    "the morning after": ("2026-11-25 08:00", False),
+    "the evening after": ("2026-11-25 18:00", True),
+}
+
+
+@pytest.mark.parametrize("moment", AROUND_A_HOLIDAY)
+def test_a_holiday_is_closed_from_midnight_to_midnight(moment: str) -> None:
+    at, is_open = AROUND_A_HOLIDAY[moment]
+    assert NIGHTS.are_open(dt.datetime.fromisoformat(at)) is is_open
+
+
 PAGES = {
     "no such route": ('page = "duty"', "there is no route 'duty'; there are: "),
     "another kind of route": ('page = "message"', "is a voicemail route, expected a page route"),
