@@ -45,9 +45,10 @@ class Following:
     """Calls of which a frame was seen at the model."""
     uplink: Direction = field(default_factory=Direction)
     answers: Direction = field(default_factory=Direction)
-    spoken: int = 0
-    """Answers of the model to callers whom it knew, and how many of them could be numbered."""
     numbered: int = 0
+    """Answers of the model whose audio has numbers."""
+    not_mulaw: int = 0
+    """Answers that can have none."""
 
     @property
     def why_no_uplink(self) -> str | None:
@@ -67,10 +68,10 @@ class Following:
     @property
     def why_no_answers(self) -> str | None:
         """Why nothing can be said of the model's audio on its way to the caller."""
-        if self.spoken and not self.numbered:
+        if self.not_mulaw and not self.numbered:
             return (
-                "the model's answers were asked for as PCM: their audio on the way to the caller "
-                "was not counted"
+                "the model was asked for answers in another format than mu-law: their audio on the "
+                "way to the caller was not counted"
             )
         if self.answers.changed(ANSWERS_MISSING):
             return (

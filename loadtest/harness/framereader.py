@@ -27,10 +27,12 @@ class FrameReader:
         self._known = known
         self._found = found
         self._rest = b""
-        self._lost = False
-        """Not on a frame's first byte, as far as we know."""
+        self._in_step = False
+        """What comes next is a frame's first byte, as far as we know."""
         self._unread_bytes = 0
         self.frames = 0
+        self.strange_bytes = 0
+        """Audio that belongs to no frame; stretches of a single code are not counted."""
 
     @property
     def unreadable(self) -> bool:
@@ -40,29 +42,35 @@ class FrameReader:
     def forget(self) -> None:
         """What comes next does not continue what came."""
         self._rest = b""
+        self._in_step = False
 
     def read(self, ulaw: bytes) -> None:
         if not self._rest and len(ulaw) == FRAME_BYTES:
             mark = watermark.read(self._key, ulaw)
             if mark is not None and self._known(*mark):
-                self._lost = False
+                self._in_step = True
                 self.frames += 1
                 self._found(*mark, 0)
                 return
+        before = self.frames
         if not self.unreadable:
             self._read(ulaw)
+        if ulaw.count(ulaw[:1]) < len(ulaw):
+            self.strange_bytes += len(ulaw) - (self.frames - before) * FRAME_BYTES
 
     def _read(self, ulaw: bytes) -> None:
         audio, start = self._rest + ulaw, -len(self._rest)
         offset = 0
         while len(audio) - offset >= FRAME_BYTES:
             mark = watermark.read(self._key, audio[offset : offset + MARK_BYTES])
-            if mark is None or not self._known(*mark):
+            self._in_step = self._in_step and mark is not None and self._known(*mark)
+            if mark is None or not self._in_step:
                 place = self._next(audio, offset)
                 if place is None:
                     offset = len(audio) - FRAME_BYTES + 1
                     break
                 offset = place
+                self._in_step = True
                 continue
             self.frames += 1
             self._found(*mark, start + offset)
@@ -70,11 +78,28 @@ class FrameReader:
         self._rest = audio[offset:]
 
     def _next(self, audio: bytes, offset: int) -> int | None:
-        """The next place with a whole frame that is known."""
+        """The next place with a whole frame that is known.
+
+        A mark read some bytes too early or too late may pass for another: where a frame lies over
+        one that goes on behind it, the latter is meant.
+        """
         rest = audio[offset:]
-        for place, stream, frame in watermark.find(self._key, rest):
-            if len(rest) - place >= FRAME_BYTES and self._known(stream, frame):
-                self._unread_bytes += place
-                return offset + place
-        self._unread_bytes += len(rest)
-        return None
+        whole = [
+            (place, stream, frame)
+            for place, stream, frame in watermark.find(self._key, rest)
+            if len(rest) - place >= FRAME_BYTES and self._known(stream, frame)
+        ]
+        if not whole:
+            self._unread_bytes += len(rest)
+            return None
+        over = (one for one in whole if one[0] < whole[0][0] + FRAME_BYTES)
+        place = next((one[0] for one in over if self._goes_on(rest, *one)), whole[0][0])
+        self._unread_bytes += place
+        return offset + place
+
+    def _goes_on(self, audio: bytes, place: int, stream: int, frame: int) -> bool:
+        behind = audio[place + FRAME_BYTES : place + FRAME_BYTES + MARK_BYTES]
+        return len(behind) == MARK_BYTES and watermark.read(self._key, behind) == (
+            stream,
+            frame + 1,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,8 +22,15 @@ UNDER_WAY_S = 1.0
 
 def judge_frames(meter: Meter, track: CallTrack, log: CallLog, result: CallResult) -> None:
     """Add to the counts what became of the call's numbered frames."""
+    following = meter.following
+    following.calls += bool(track.arrived)
+    following.uplink.strange_bytes += sum(one.strange_bytes for one in track.sessions.values())
+    following.answers.strange_bytes += track.strange_bytes
+    meter.counts["duplicate_audio_ms"] += len(track.again) * FRAME_MS
     _uplink(meter, track)
     ended = log.stream_ended if log.stream_ended is not None else result.timeline[-1].at
+    if track.sent:  # the line hears nothing more either, however long the stream took to close
+        ended = min(ended, track.sent[-1])
     for session in track.sessions.values():
         for answer in session.answers:
             _downlink(meter, track, session, answer, log, ended)
@@ -39,7 +47,10 @@ def _uplink(meter: Meter, track: CallTrack) -> None:
     first_time = np.zeros(len(arrived), dtype=bool)
     first_time[firsts] = True
     counts = meter.counts
-    counts["lost_frames"] += max(int(distinct[-1]) + 1, _due(track)) - len(distinct)
+    due = max(int(distinct[-1]) + 1, _due(track))
+    counts["lost_frames"] += due - len(distinct)
+    meter.following.uplink.due += due
+    meter.following.uplink.missing += due - len(distinct)
     counts["duplicate_frames"] += len(arrived) - len(distinct)
     counts["reordered_frames"] += int(np.sum((arrived < before) & first_time))
 
@@ -65,23 +76,30 @@ def _downlink(
 ) -> None:
     """What the caller never heard of one answer, though nobody had asked for silence."""
     horizon = _undisturbed_until(answer, log, stream_ended)
-    number = session.number
-    lost = [
-        frame
-        for frame in range(answer.first, answer.end)
-        if session.sent[frame] < horizon and (number, frame) not in track.heard
-    ]
-    meter.counts["lost_audio_ms"] += len(lost) * FRAME_MS
-    played = [
-        frame
-        for frame in range(answer.first, answer.end)
-        if (number, frame) in track.heard and (number, frame) not in track.cut
-    ]
+    number, frames = session.number, range(answer.first, answer.end)
+    due = [frame for frame in frames if session.sent[frame] < horizon]
+    missing = sum((number, frame) not in track.heard for frame in due)
+    meter.counts["lost_audio_ms"] += missing * FRAME_MS
+    meter.following.answers.due += len(due)
+    meter.following.answers.missing += missing
+    keys = ((number, frame) for frame in frames)
+    played = [key[1] for key in keys if key in track.heard and key not in track.cut]
+    late = _after_later([track.heard[number, frame] for frame in played])
+    meter.counts["reordered_audio_ms"] += late * FRAME_MS
     if answer.audible is None or not played:
         return
     meter.counts["clipped_starts"] += played[0] > answer.audible[0]
     if answer.complete and played[-1] < answer.audible[1]:
         meter.counts["clipped_ends"] += not _asked_for(answer, track, number, log)
+
+
+def _after_later(times: Sequence[float]) -> int:
+    """How many came after one that belongs behind them."""
+    count, earliest = 0, float("inf")
+    for time in reversed(times):
+        count += time > earliest
+        earliest = min(earliest, time)
+    return count
 
 
 def _undisturbed_until(answer: Answer, log: CallLog, stream_ended: float) -> float:

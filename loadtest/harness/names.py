@@ -12,7 +12,7 @@ FIGURES: Mapping[str, str] = {
     "greeting": "start of the stream to the first audible assistant audio",
     "barge_in": "caller starts over the assistant to silence at the caller's ear",
     "answer_gaps": "the longest silence inside each answer because audio came late (0: none)",
-    "uplink": "caller frame due to its arrival at the model",
+    "uplink": "caller frame sent to its arrival at the model",
     "downlink": "model audio sent to its arrival at the caller",
     "setup": "voice webhook to the start of the stream",
     "handover": "end of the stream to the call's next step",

@@ -68,6 +68,10 @@ class CallTrack:
         """Session and frame of model audio: when it was, or would have been, at the ear."""
         self.cut: set[tuple[int, int]] = set()
         """Those of them that a clear or the stream's end threw away."""
+        self.again = array("d")
+        """When frames of the model came to the ear that had been there before."""
+        self.strange_bytes = 0
+        """Audio for the caller that the model did not number, or that was changed."""
         self.first_media_after: float | None = None
         self.crossed: str | None = None
         """How its audio met that of another call, if it did."""
@@ -76,7 +80,7 @@ class CallTrack:
         """The call is over and judged: what refers back to it need not keep what it measured."""
         for held in (self.watched, self.heard, self.cut, self.sessions):
             held.clear()
-        del self.sent[:], self.arrived[:]
+        del self.sent[:], self.arrived[:], self.again[:]
 
 
 class Ear:
@@ -96,6 +100,7 @@ class Ear:
             self._track.first_media_after = self._now
         if self._tracker.follows_model:
             self._reader.read(ulaw)
+            self._track.strange_bytes = self._reader.strange_bytes
 
     def cut(self, now: float) -> None:
         self._reader.forget()
@@ -104,17 +109,30 @@ class Ear:
             if plays_at < now:
                 break
             track.cut.add(key)
+        while track.again and track.again[-1] >= now:
+            track.again.pop()
 
     def _found(self, stream: int, frame: int, offset: int) -> None:
         session, track = self._tracker.sessions[stream], self._track
-        key = (stream, frame)
+        key, plays_at = (stream, frame), self._starts + offset / BYTES_PER_SECOND
         if key in track.heard:
+            self._found_again(key, plays_at)
             return
         if session.call is not track:
             self._tracker.crossed(self._strays.add(stream), HEARD_BY_ANOTHER, session.call, track)
             return
-        track.heard[key] = self._starts + offset / BYTES_PER_SECOND
+        track.heard[key] = plays_at
         self._batch.append(int((self._now - session.sent[frame]) * 1_000_000))
+
+    def _found_again(self, key: tuple[int, int], plays_at: float) -> None:
+        """Heard twice, unless it was thrown away the first time."""
+        track = self._track
+        if key not in track.cut:
+            track.again.append(plays_at)
+            return
+        track.cut.discard(key)
+        del track.heard[key]
+        track.heard[key] = plays_at  # behind all others: it plays after them
 
 
 class SessionTrack:
@@ -133,6 +151,8 @@ class SessionTrack:
         self.configured_at: float | None = None
         self.closed_at: float | None = None
         self._heard = False
+        self._offered = ""
+        """The last response whose audio could be numbered."""
         self._tracker = tracker
         self._uplink = tracker.meter.batch("uplink")
         self._counts = tracker.meter.counts
@@ -196,6 +216,7 @@ class SessionTrack:
 
     def speaking(self, ulaw: bytes, response: ResponseRecord) -> bytes:
         """Marked only for a caller who is known: what is said to nobody may be kept for others."""
+        self._offered = response.response_id
         if self.call is None:
             return ulaw
         first = len(self.sent)
@@ -205,12 +226,15 @@ class SessionTrack:
         answer = Answer(first, response, _audible(audio, first), time.monotonic(), len(audio))
         answer.end = first
         self.answers.append(answer)
+        self._tracker.meter.following.numbered += 1
         return watermark.mark_all(DOWNLINK, self.number, first, audio)
 
     def spoke(self, byte_count: int, response: ResponseRecord) -> None:
         now = time.monotonic()
         if response.response_id not in self._begun:
             self._begun.add(response.response_id)
+            offered = response.response_id == self._offered
+            self._tracker.meter.following.not_mulaw += not offered and self.call is not None
             self.first_audio.append(now)
             if self._stopped is not None:
                 self._tracker.meter.latency("first_model_audio", (now - self._stopped) * 1000)
@@ -230,6 +254,10 @@ class SessionTrack:
         if self.closed_at is None:
             self.closed_at = time.monotonic()
             self._tracker.closed(self)
+
+    @property
+    def strange_bytes(self) -> int:
+        return self._reader.strange_bytes
 
     @property
     def unheard(self) -> UnheardSession | None:

@@ -10,15 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
+import audiocodecs
+from audiocodecs import Resampler
 from loadtest.bench.relays.shared import HEADERS, SESSION_UPDATE
 from loadtest.harness.callers import read_callers
 from loadtest.harness.engine import run
 from loadtest.harness.gates import parse_all
-from loadtest.harness.plan import RunPlan
+from loadtest.harness.plan import TO_CALLER, TO_MODEL, RunPlan
 from loadtest.harness.result import Result
 from loadtest.harness.surroundings import free_port
 from loadtest.harness.target import Target
@@ -35,7 +38,7 @@ steps = [
   { do = "stay_on_line", max_ms = 1500 },
 ]
 """
-AUDIO = ("lost_audio_ms", "clipped_starts", "clipped_ends")
+AUDIO = sorted(TO_CALLER - {"downlink"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ async def test_an_answer_that_another_caller_hears_as_well_fails_both_calls(tmp_
 
 async def test_a_relay_that_does_nothing_wrong_has_nothing_against_it(tmp_path: Path) -> None:
     result = await run_against(Relay, tmp_path)
-    faults = ("calls_failed", "lost_frames", "crossed_frames", *AUDIO)
+    faults = ("calls_failed", "lost_frames", *AUDIO)
     assert {name: result.counts[name] for name in faults} == dict.fromkeys(faults, 0)
     assert result.errors == {}
     assert result.notes == ()
@@ -213,3 +216,89 @@ async def test_what_is_said_without_an_open_session_is_not_lost(
     result = await run_against(make, tmp_path, calls=2)
     assert result.counts["frames"] > 500
     assert result.counts["lost_frames"] == 0
+
+
+# --- audio that is touched ----------------------------------------------------------------------
+
+
+def quieter(ulaw: bytes) -> bytes:
+    linear = np.frombuffer(audiocodecs.ulaw_to_pcm16(ulaw), dtype="<i2")
+    return audiocodecs.pcm16_to_ulaw((linear * 0.9).astype("<i2").tobytes())
+
+
+class QuieterAnswers(Relay):
+    async def spoken(self, line: Line, ulaw: bytes) -> None:
+        await line.play(quieter(ulaw))
+
+
+class QuieterCallers(Relay):
+    async def heard(self, line: Line, _number: int, payload: str) -> None:
+        await line.append(base64.b64encode(quieter(base64.b64decode(payload))).decode())
+
+
+class PcmAnswers(Relay):
+    """Mu-law from the caller, PCM from the model."""
+
+    def __init__(self, port: int) -> None:
+        update = json.loads(SESSION_UPDATE)
+        update["session"]["audio"]["output"]["format"] = {"type": "audio/pcm", "rate": 24000}
+        super().__init__(port, json.dumps(update).encode())
+        self.down = Resampler(24000, 8000)
+
+    async def spoken(self, line: Line, ulaw: bytes) -> None:
+        await line.play(audiocodecs.pcm16_to_ulaw(self.down.process(ulaw)))
+
+
+class Stammering(Relay):
+    async def spoken(self, line: Line, ulaw: bytes) -> None:
+        await line.play(ulaw)
+        await line.play(ulaw)
+
+
+class Shuffling(Relay):
+    """Plays every other delta behind the next."""
+
+    kept = b""
+
+    async def spoken(self, line: Line, ulaw: bytes) -> None:
+        if self.kept:
+            await line.play(ulaw + self.kept)
+            self.kept = b""
+        else:
+            self.kept = ulaw
+
+
+@pytest.mark.parametrize(
+    ("make", "note"),
+    [(QuieterAnswers, "answers were changed on their way"), (PcmAnswers, "than mu-law")],
+)
+async def test_answers_that_cannot_be_followed_are_not_lost_but_not_counted(
+    make: Callable[[int], Relay], note: str, tmp_path: Path
+) -> None:
+    result = await run_against(make, tmp_path, ["lost_audio_ms=0"])
+    assert not TO_CALLER & {*result.counts, *result.figures}
+    assert (result.counts["lost_frames"], result.counts["answers"]) == (0, 1)
+    assert {"uplink", "first_model_audio", "first_audio_out"} <= result.figures.keys()
+    assert [note in one for one in result.notes] == [True]
+    assert [gate.why.partition(";")[0] for gate in result.gates] == [
+        "lost_audio_ms was not counted"
+    ]
+
+
+async def test_callers_who_cannot_be_followed_are_not_lost_but_not_counted(tmp_path: Path) -> None:
+    result = await run_against(QuieterCallers, tmp_path)
+    assert not TO_MODEL & {*result.counts, *result.figures}
+    assert "first_model_audio" in result.figures
+    assert ["callers' audio" in one for one in result.notes] == [True]
+
+
+async def test_what_is_played_twice_is_counted(tmp_path: Path) -> None:
+    counts = (await run_against(Stammering, tmp_path, ["duplicate_audio_ms=0"])).counts
+    assert counts["duplicate_audio_ms"] > 1000
+    assert (counts["lost_audio_ms"], counts["reordered_audio_ms"]) == (0, 0)
+
+
+async def test_what_is_played_behind_what_follows_it_is_counted(tmp_path: Path) -> None:
+    counts = (await run_against(Shuffling, tmp_path)).counts
+    assert counts["reordered_audio_ms"] > 1000
+    assert counts["duplicate_audio_ms"] == 0

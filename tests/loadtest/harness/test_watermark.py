@@ -83,6 +83,24 @@ def test_lost_frames_leave_the_others_readable() -> None:
     assert found == [0, 2, 3, 4]
 
 
+def test_a_mark_whose_head_was_lost_is_not_taken_for_another() -> None:
+    """Read some codes too late, one in so many passes for that of an early stream's early frame."""
+    noise = random.Random(5).randbytes(160 * 64)
+    audio = watermark.mark_all(DOWNLINK, 0, 0, noise)
+    wrong: list[int] = []
+    for cut in range(0, 30 * 160, 3):
+        found: list[int] = []
+        reader = FrameReader(
+            DOWNLINK,
+            lambda stream, frame: stream == 0 and frame < 64,
+            lambda _, frame, __: found.append(frame),  # noqa: B023 - read before the next
+        )
+        reader.read(audio[cut : cut + 3 * 160])
+        whole = range(-(-cut // 160), (cut + 3 * 160) // 160)
+        wrong += [cut] * (found != list(whole))
+    assert wrong == []
+
+
 def test_audio_made_anew_is_given_up_after_a_minute() -> None:
     reader = FrameReader(UPLINK, lambda *_: False, lambda *_: None)
     for _ in range(61 * 50):
