@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -28,9 +29,10 @@ class LineConditions:
     """All zero (and no noise) is a perfect line.
 
     ``snr_db``: white noise so far below the caller's speech, in the pauses too. ``loss_percent`` of
-    the packets never arrive, in runs of ``loss_run`` on the average. Packets are up to
-    ``jitter_ms`` late. About every ``burst_every_ms`` the line stands still for ``burst_ms`` and
-    then delivers all at once. Packets keep their order.
+    the packets never arrive, in runs of ``loss_run`` on the average; such runs lose at most
+    ``loss_run / (loss_run + 1)`` of them. Packets are up to ``jitter_ms`` late. About every
+    ``burst_every_ms`` the line stands still for ``burst_ms`` and then delivers all at once. Packets
+    keep their order.
     """
 
     snr_db: float | None = None
@@ -56,6 +58,18 @@ class LineConditions:
                 raise LineError(
                     f"line condition {asked} ({name}) is {value:g}, expected {low} to {high}"
                 )
+        self._check_loss()
+
+    def _check_loss(self) -> None:
+        """Between two runs of lost packets one arrives, so runs bound the share."""
+        loss, run = self.loss_percent, self.loss_run
+        most = 100 * run / (run + 1)
+        if loss > most:
+            raise LineError(
+                f"line condition loss (loss_percent) is {loss:g}, expected 0 to {most:.4g} with "
+                f"loss-run (loss_run) {run:g}; so much needs a loss-run of "
+                f"{math.ceil(10 * loss / (100 - loss)) / 10:g} or more"
+            )
 
     @property
     def faulty(self) -> bool:

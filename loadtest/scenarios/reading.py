@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 import audiocodecs
 from loadtest.corpus import Corpus, CorpusError
 from loadtest.recordings import caller_clip
-from loadtest.scenarios.line import PERFECT, LineConditions, background, noisy_clip
+from loadtest.scenarios.line import PERFECT, LineConditions, LineError, background, noisy_clip
 from loadtest.twilio import script
 from loadtest.twilio.audio import SILENCE, Clip, noise_frames
 from loadtest.twilio.people import Agent, Callee, DialStatus, QueueRefusal
@@ -29,7 +29,7 @@ class ScenarioError(ValueError):
 
 
 _UNUSABLE = (
-    OSError, tomllib.TOMLDecodeError, CorpusError, ScenarioError, audiocodecs.WavError
+    OSError, tomllib.TOMLDecodeError, CorpusError, ScenarioError, LineError, audiocodecs.WavError
 )  # fmt: skip
 
 

@@ -221,6 +221,26 @@ def test_conditions_of_the_line_are_read(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("loss", "run", "most", "needed"), [(60, 1, 50, "1.5"), (80, 3, 75, "4"), (90, 8, 88.89, "9")]
+)
+def test_a_loss_that_its_runs_cannot_make_is_refused_with_what_they_can(
+    tmp_path: Path, loss: int, run: int, most: float, needed: str
+) -> None:
+    told = (
+        f"line condition loss (loss_percent) is {loss}, expected 0 to {most:g} with "
+        f"loss-run (loss_run) {run}; so much needs a loss-run of {needed} or more"
+    )
+    with pytest.raises(scenarios.LineError) as refused:
+        scenarios.parse_conditions([f"loss={loss}%", f"loss-run={run}"])
+    assert str(refused.value) == told
+    line = f"[line]\nloss_percent = {loss}\nloss_run = {run}"
+    file = write(tmp_path, f'name = "x"\n{line}\n[[steps]]\ndo = "wait"\nms = 1')
+    with pytest.raises(scenarios.ScenarioError) as named:
+        scenarios.load(file)
+    assert str(named.value) == f"{file}: {told}"
+
+
 @pytest.mark.parametrize("text", ["loss", "loss=1", "loss=1ms", "lost=1%", "loss=95%", "snr=3%"])
 def test_conditions_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(scenarios.LineError, match="expected") as refused:

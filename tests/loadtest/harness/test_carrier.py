@@ -49,10 +49,12 @@ async def test_where_nobody_reads_marks_the_audio_stays_as_it_is() -> None:
     assert wire.payloads == [SILENCE.payload]
 
 
-@pytest.mark.parametrize("run", [1.0, 4.0])
-async def test_losses_have_the_wanted_share_and_mean_length(run: float) -> None:
+@pytest.mark.parametrize(
+    ("share", "run"), [(10, 1.0), (10, 4.0), (49, 1.0), (60, 1.5), (74, 3.0), (90, 9.0)]
+)
+async def test_losses_have_the_wanted_share_and_mean_length(share: int, run: float) -> None:
     track, wire = CallTrack(1, None), Wire()
-    conditions = LineConditions(loss_percent=10, loss_run=run)
+    conditions = LineConditions(loss_percent=share, loss_run=run)
     carrier = FaultyCarrier(MarkingCarrier(track, marks=False), conditions, random.Random(1))
     arrived = []
     for _ in range(20_000):
@@ -61,7 +63,7 @@ async def test_losses_have_the_wanted_share_and_mean_length(run: float) -> None:
         arrived.append(len(wire.payloads) > before)
     lost = arrived.count(False)
     runs = sum(not now and was for was, now in zip([True, *arrived], arrived, strict=False))
-    assert lost / 20_000 == pytest.approx(0.10, abs=0.02)
+    assert lost / 20_000 == pytest.approx(share / 100, abs=0.02)
     assert lost / runs == pytest.approx(run, rel=0.15)
 
 
