@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from loadtest.harness.answers import Answer
 from loadtest.harness.calllog import CallLog
 from loadtest.harness.meter import Meter
-from loadtest.harness.tracking import Answer, CallTrack, SessionTrack
+from loadtest.harness.tracking import CallTrack, SessionTrack
 from loadtest.harness.watermark import NUMBER_LIMIT
 from loadtest.twilio import CallResult
 from loadtest.twilio.wire import FRAME_MS

@@ -25,7 +25,7 @@ Base: TypeAlias = Literal["calls", "turns", "answers", "barge_ins", "frames"]
 COUNTS: Mapping[str, str] = {
     "calls": "calls placed that came to their end",
     "calls_failed": "calls in which the bridge failed: no stream, one that broke, or one that it "
-    "closed before the caller heard anything",
+    "closed before the caller heard anything; or its audio met another call's",
     "calls_cut": "calls that the generator ended because its time was over",
     "not_placed": "arrivals for which all places were taken",
     "misrouted": "calls that went elsewhere than their scenario expects, or with another intent",

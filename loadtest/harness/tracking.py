@@ -11,6 +11,7 @@ from array import array
 from dataclasses import dataclass, field
 
 from loadtest.harness import watermark
+from loadtest.harness.answers import Answer, audible
 from loadtest.harness.following import Strays
 from loadtest.harness.framereader import FrameReader
 from loadtest.harness.meter import Meter
@@ -18,7 +19,6 @@ from loadtest.harness.unheard import UnheardCall, UnheardSession, unheard_frames
 from loadtest.harness.watermark import DOWNLINK, NUMBER_LIMIT, UPLINK
 from loadtest.realtime import KnownCall, SessionRecord
 from loadtest.realtime.record import ResponseRecord
-from loadtest.twilio.audio import is_audible
 from loadtest.twilio.playout import BYTES_PER_SECOND
 from loadtest.twilio.wire import FRAME_BYTES
 
@@ -26,29 +26,6 @@ LATE_MS = 100.0
 """A caller frame that is under way for longer is counted as late."""
 HEARD_BY_ANOTHER = "audio for one caller reached another"
 TOLD_TO_ANOTHER = "audio of one caller reached the model's session of another"
-
-
-@dataclass(eq=False)
-class Answer:
-    """One spoken piece of the model: frames ``first`` up to ``end`` of its session were sent."""
-
-    first: int
-    response: ResponseRecord
-    audible: tuple[int, int] | None
-    """First and last frame that can be heard, if all of it is sent."""
-    began: float
-    total_bytes: int
-    end: int = 0
-    sent_bytes: int = 0
-    over: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """All of it was sent, and the model did not take it back."""
-        return self.sent_bytes >= self.total_bytes and self.response.status in (
-            "completed",
-            "in_progress",
-        )
 
 
 class CallTrack:
@@ -223,7 +200,7 @@ class SessionTrack:
         audio = ulaw + b"\xff" * (-len(ulaw) % FRAME_BYTES)
         if first + len(audio) // FRAME_BYTES >= NUMBER_LIMIT:
             return ulaw
-        answer = Answer(first, response, _audible(audio, first), time.monotonic(), len(audio))
+        answer = Answer(first, response, audible(audio, first), time.monotonic(), len(audio))
         answer.end = first
         self.answers.append(answer)
         self._tracker.meter.following.numbered += 1
@@ -265,20 +242,6 @@ class SessionTrack:
         if self._heard or self.configured_at is None:
             return None
         return UnheardSession(next(iter(self.first_audio), None), self.closed_at)
-
-
-def _audible(audio: bytes, first: int) -> tuple[int, int] | None:
-    """Looked for from both ends, for what is between does not matter."""
-    count = len(audio) // FRAME_BYTES
-
-    def heard(index: int) -> bool:
-        return is_audible(audio[index * FRAME_BYTES : (index + 1) * FRAME_BYTES])
-
-    start = next((index for index in range(count) if heard(index)), None)
-    if start is None:
-        return None
-    last = next(index for index in range(count - 1, -1, -1) if heard(index))
-    return first + start, first + last
 
 
 @dataclass(eq=False)
