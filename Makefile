@@ -52,8 +52,10 @@ chaos: $(STAMP) ## break everything around CALLS calls (100), drawn from SEED (a
 loadtest: $(STAMP) ## CALLS callers (20) for FOR (50s) against our own bridge, judged by gates; no keys, no network
 	$(BIN)/triage-bridge loadtest run --own-bridge --calls $(or $(CALLS),20) --for $(or $(FOR),50s) --profile fast --seed 1 \
 		--gate first_model_audio.p95=800ms --gate first_audio_out.p95=1400ms --gate barge_in.p95=300ms \
-		--gate greeting.p95=250ms --gate lost_frames=0 --gate crossed_frames=0 --gate calls_failed=0 --gate clipped_starts=0 \
-		--gate clipped_ends=0 --gate audio_after_end=0 --gate misrouted=0 --gate not_routed=0
+		--gate greeting.p95=250ms --gate greetings_missing=0 --gate unanswered_turns=0 --gate barge_ins_ignored=0 \
+		--gate lost_frames=0 --gate crossed_frames=0 --gate lost_audio_ms=0 --gate duplicate_audio_ms=0 \
+		--gate clipped_starts=0 --gate clipped_ends=0 --gate audio_after_end=0 \
+		--gate calls_failed=0 --gate misrouted=0 --gate not_routed=0
 
 serve: $(STAMP) ## take calls (settings from the environment; see .env.example)
 	$(BIN)/triage-bridge serve
