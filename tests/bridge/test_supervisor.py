@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,15 @@ class Program:
 
 
 @asynccontextmanager
-async def supervised(program: Program) -> AsyncIterator[list[Any]]:
+async def supervised(
+    program: Program, check: Callable[[], bool] = lambda: True
+) -> AsyncIterator[list[Any]]:
     """Two workers that take calls; gives what is logged."""
     started = asyncio.Event()
     with socket.socket() as listening, capture_logs() as logged:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        supervisor = Supervisor(WorkerPlan(program.command, 2, 1.0), listening, lambda: True)
+        supervisor = Supervisor(WorkerPlan(program.command, 2, 1.0), listening, check)
         running = asyncio.create_task(supervisor.run(started.set))
         try:
             async with asyncio.timeout(WITHIN_S):
@@ -104,6 +106,24 @@ async def test_a_roll_that_cannot_start_its_first_worker_is_given_up_and_the_nex
         await until(logged, "rolled")
     events = [one["event"] for one in logged]
     assert (events.count("worker_died"), events.count("worker_leaving")) == (0, 2)
+
+
+async def test_a_roll_that_fails_for_whatever_reason_leaves_the_next_one_possible(
+    tmp_path: Path,
+) -> None:
+    troubles = [MemoryError()]
+
+    def check() -> bool:
+        if troubles:
+            raise troubles.pop()
+        return True
+
+    async with supervised(Program(tmp_path), check) as logged:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(logged, "roll_failed")
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(logged, "rolled")
+    assert [one["event"] for one in logged].count("worker_died") == 0
 
 
 async def test_workers_that_cannot_be_started_at_all_are_no_start(tmp_path: Path) -> None:

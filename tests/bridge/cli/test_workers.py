@@ -223,23 +223,17 @@ def test_a_single_process_reads_its_triage_file_anew_or_leaves_it(
     assert took == (answers == "connect")
 
 
-@pytest.mark.parametrize(
-    ("count", "refused", "taken"),
-    [("1", "reload_refused", "reloaded"), ("2", "roll_failed", "rolled")],
-    ids=["one process", "workers"],
-)
 def test_a_machine_too_short_of_memory_to_read_the_files_ends_nobody(
-    count: str, refused: str, taken: str, serve: Serve, tmp_path: Path
+    serve: Serve, tmp_path: Path
 ) -> None:
     file = tmp_path / "acme.toml"
     file.write_text(TRIAGE, encoding="utf-8")
-    served = serve("--workers", count, **with_triage(file))
-    pid = served.process.pid
-    with short_of_memory(pid):
+    served = serve(**with_triage(file))
+    with short_of_memory(served.process.pid):
         served.signal(signal.SIGHUP)
-        assert "can't start new thread" in until(served, refused)[0]["exception"]
+        assert "can't start new thread" in until(served, "reload_refused")[0]["exception"]
     served.signal(signal.SIGHUP)
-    until(served, taken)
+    until(served, "reloaded")
     assert get(served, "/healthz")[0] == 200
 
 
