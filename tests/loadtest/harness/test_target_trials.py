@@ -21,7 +21,7 @@ from loadtest.harness.gates import judge_all, parse_all
 from loadtest.harness.meter import Now
 from loadtest.harness.plan import RunPlan
 from loadtest.harness.result import Result, Second, SecondFigure
-from loadtest.harness.search import SearchPlan
+from loadtest.harness.search import SearchPlan, Trial
 from loadtest.harness.surroundings import free_port
 from loadtest.harness.target import Target, TargetError
 from loadtest.harness.target_trials import TargetPlan, trial_of
@@ -108,7 +108,8 @@ async def kept_alive(process: Process, port: int) -> None:
         try:
             await process.wait()
         except asyncio.CancelledError:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
             await process.wait()
             raise
         process = await begun(port)
@@ -142,13 +143,12 @@ def searching(tmp_path: Path, port: int, pid: int | None = None) -> TargetPlan:
 async def test_a_bridge_that_dies_under_load_and_comes_back_is_searched_to_the_end(
     tmp_path: Path,
 ) -> None:
-    said: list[tuple[int, bool]] = []
+    trials: list[Trial] = []
     async with mortal_bridge(again=True) as (port, pid):
-        plan = searching(tmp_path, port, pid)
-        report = await target_capacity(
-            plan, lambda _, trial: said.append((trial.calls, trial.passed))
-        )
-    assert said == [(2, True), (4, False), (4, False), (3, True)]
+        plan = replace(searching(tmp_path, port, pid), window_s=3.0)
+        report = await target_capacity(plan, lambda _, trial: trials.append(trial))
+    said = [(trial.calls, trial.passed) for trial in trials]
+    assert said == [(2, True), (4, False), (4, False), (3, True)], trials
     assert (report.confidence.runs, report.partial, report.ended_early) == ((3,), False, "")
 
 
