@@ -22,9 +22,9 @@ from loadtest.harness.differences import (
 from loadtest.harness.figures import Latency
 
 ALPHA = 0.05
-TRIALS = 400
-MOST_ALARMS = 36
-"""Of 400 with 5 % each, more than this come with less than 1 in 1,000 (binomial)."""
+TRIALS = 200
+MOST_ALARMS = 21
+"""Of 200 with 5 % each, more than this come with less than 1 in 1,000 (binomial)."""
 
 
 def waits(random: np.random.Generator, count: int, *, factor: float = 1.0) -> Latency:
