@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,10 @@ import click
 
 from bridge.environment import Environment
 from bridge.errors import ConfigurationError
-from dispatch.policy import TenantPolicy
 from dispatch.positions import Positions
 from dispatch.triagefile import (
     Finding,
+    LoadedPolicy,
     TriageFileError,
     check_file,
     check_folder,
@@ -69,31 +69,31 @@ def _counted(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def _sound(path: Path) -> dict[Path, TenantPolicy]:
+def _sound(path: Path) -> list[LoadedPolicy]:
     """The files without an error: those of the others are told already."""
-    sound: dict[Path, TenantPolicy] = {}
+    sound: list[LoadedPolicy] = []
     for file in files_in(path):
         with contextlib.suppress(TriageFileError):
-            sound[file] = load(file).policy
+            sound.append(load(file))
     return sound
 
 
-def _refused_by_the_model(sound: Mapping[Path, TenantPolicy]) -> list[Finding]:
+def _refused_by_the_model(sound: Sequence[LoadedPolicy]) -> list[Finding]:
     """What ``serve`` would refuse to begin with."""
     from bridge.tenants import session_fault
 
     findings: list[Finding] = []
-    for file, policy in sound.items():
-        fault = session_fault(policy)
+    for one in sound:
+        fault = session_fault(one.policy)
         if fault is not None:
             name, _, text = fault.partition(" ")
             field = f"model.{name}"
-            line = Positions(file.read_text(encoding="utf-8-sig")).line(tuple(field.split(".")))
-            findings.append(Finding(str(file), line, field, "error", text))
+            line = Positions(one.text).line(tuple(field.split(".")))
+            findings.append(Finding(str(one.path), line, field, "error", text))
     return findings
 
 
-def _online(sound: Mapping[Path, TenantPolicy], environ: Mapping[str, str]) -> list[Finding]:
+def _online(sound: Sequence[LoadedPolicy], environ: Mapping[str, str]) -> list[Finding]:
     """Of the files that are sound. Raises ConfigurationError without credentials."""
     # Imported here: an editor that checks at every save need not wait for the REST client.
     from bridge.outward import rest_settings
@@ -111,7 +111,7 @@ def _online(sound: Mapping[Path, TenantPolicy], environ: Mapping[str, str]) -> l
     return [*_unset_secrets(sound, env), *asyncio.run(_ask(sound, credentials))]
 
 
-async def _ask(policies: Mapping[Path, TenantPolicy], settings: RestSettings) -> list[Finding]:
+async def _ask(sound: Sequence[LoadedPolicy], settings: RestSettings) -> list[Finding]:
     from dispatch.online import ask_twilio
     from dispatch.rest import TwilioRest
     from dispatch.rest_client import RestClient
@@ -119,26 +119,26 @@ async def _ask(policies: Mapping[Path, TenantPolicy], settings: RestSettings) ->
     client = RestClient(settings, random.Random())  # noqa: S311 - jitter
     findings: list[Finding] = []
     try:
-        for file, policy in policies.items():
-            positions = Positions(file.read_text(encoding="utf-8-sig"))
-            async for found in ask_twilio(policy, TwilioRest(client)):
+        for one in sound:
+            positions = Positions(one.text)
+            async for found in ask_twilio(one.policy, TwilioRest(client)):
                 where, text = found.fault
                 field = ".".join(map(str, where))
                 line = positions.line(where)
-                findings.append(Finding(str(file), line, field, found.severity, text))
+                findings.append(Finding(str(one.path), line, field, found.severity, text))
     finally:
         await client.close()
     return findings
 
 
-def _unset_secrets(policies: Mapping[Path, TenantPolicy], env: Environment) -> list[Finding]:
+def _unset_secrets(sound: Sequence[LoadedPolicy], env: Environment) -> list[Finding]:
     """Look-ups whose secret is not in this environment, where they may not be meant to be used."""
     findings: list[Finding] = []
-    for file, policy in policies.items():
-        positions = Positions(file.read_text(encoding="utf-8-sig"))
-        for index, tool in enumerate(policy.tools):
+    for one in sound:
+        positions = Positions(one.text)
+        for index, tool in enumerate(one.policy.tools):
             if tool.secret_env is not None and not env.has(tool.secret_env):
                 line = positions.line(("tool", index, "secret_env"))
                 field, text = f"tool[{tool.name}].secret_env", f"{tool.secret_env} is not set here"
-                findings.append(Finding(str(file), line, field, "warning", text))
+                findings.append(Finding(str(one.path), line, field, "warning", text))
     return findings
