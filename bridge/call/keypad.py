@@ -9,7 +9,7 @@ from bridge.call.effects import Effect, Note
 from bridge.call.ending import Ending
 from bridge.call.state import CallState, Phase
 from bridge.call.watch import Watch
-from bridge.protocol.realtime import AddText, CreateResponse
+from bridge.protocol.realtime import AddText
 
 MAX_DIGITS = 32
 
@@ -54,8 +54,7 @@ class Keypad:
         self._entries += 1
         words = f"(The caller pressed these keys on the phone: {digits})"
         state.transcript.words("caller", f"keys_{self._entries}", words, state.since_start_ms(now))
-        state.responses.owe(CreateResponse())
-        state.timers.set("answer", now + state.limits.answer_s)
+        state.want_answer(now)
         return [AddText("user", words)]
 
     def clear(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bridge.call.effects import Effect, Note, ReconnectModel
 from bridge.call.ending import Ending
 from bridge.call.state import CallState, Phase
-from bridge.protocol.realtime import FATAL_CODES, AddText, CreateResponse
+from bridge.protocol.realtime import FATAL_CODES, AddText
 
 HOPELESS = FATAL_CODES | {"fatal", "configuration_refused"}
 """Reasons for which the next session would be lost as well."""
@@ -75,8 +75,7 @@ class Recovery:
         ]
         lost = f" {LAST_WORDS_LOST}" if self._lost_words else ""
         effects.append(AddText("system", GO_ON + lost))
-        state.responses.owe(CreateResponse())
-        state.timers.set("answer", now + state.limits.answer_s)
+        state.want_answer(now)
         effects.append(Note("model_back", {"after_ms": round((now - self._lost_at) * 1000)}))
         return effects
 

@@ -13,6 +13,7 @@ from bridge.call.transcript import Transcript
 from bridge.call.turns import TurnClock
 from bridge.call.usage import UsageMeter
 from bridge.call.voice import AssistantVoice, CachedLine
+from bridge.protocol.realtime import CreateResponse
 
 
 class Phase(Enum):
@@ -77,6 +78,11 @@ class CallState:
     def spoken_by(self, now: float) -> float:
         """When everything sent so far will have been played."""
         return now + self.voice.playback.remaining_ms(now) / 1000
+
+    def want_answer(self, now: float) -> None:
+        """The model is to speak, and is waited for."""
+        self.responses.owe(CreateResponse())
+        self.timers.set("answer", now + self.limits.answer_s)
 
     def listen_for_silence(self, now: float) -> None:
         """Count the caller's silence from when the last audio sent will have been played."""

@@ -11,7 +11,7 @@ from bridge.call.desk import Answer, Finish, Lookup
 from bridge.call.effects import Effect, Note, RunTool
 from bridge.call.ending import Ending
 from bridge.call.state import CallState, Phase
-from bridge.protocol.realtime import AddToolOutput, CreateResponse, ToolCall
+from bridge.protocol.realtime import AddToolOutput, ToolCall
 
 ALREADY_DECIDED = '{"status":"already_decided"}'
 
@@ -73,5 +73,4 @@ class Tools:
 
     def _speak_about_it(self, now: float) -> None:
         """One response after the last output: the sequencer holds it until nothing runs."""
-        self._state.responses.owe(CreateResponse())
-        self._state.timers.set("answer", now + self._state.limits.answer_s)
+        self._state.want_answer(now)

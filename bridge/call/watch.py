@@ -82,8 +82,7 @@ class Watch:
             case "model_ready":
                 return self._ending.give_up("model_not_ready", now)
             case "retry":
-                self._state.responses.owe(CreateResponse())
-                self._state.timers.set("answer", now + self._state.limits.answer_s)
+                self._state.want_answer(now)
                 return []
             case "speech":
                 return self._no_pause(now)
@@ -134,8 +133,7 @@ class Watch:
             effects.append(CancelResponse(state.responses.active_id))
         state.responses.requested = None
         state.responses.awaiting_automatic = False
-        state.responses.owe(CreateResponse())
-        state.timers.set("answer", now + state.limits.answer_s)
+        state.want_answer(now)
         return effects
 
     def _caller_silent(self, now: float) -> list[Effect]:
@@ -155,9 +153,8 @@ class Watch:
             return self._ending.limit("decide", now)
         self._said_too_loud = True
         self._state.timers.set("speech", now + self._state.limits.speech_s)
-        self._state.timers.set("answer", now + self._state.limits.answer_s)
         self._state.responses.caller_speaking = False
-        self._state.responses.owe(CreateResponse())
+        self._state.want_answer(now)
         return [AddText("system", TOO_LOUD), Note("no_pause")]
 
     def _check_media(self, now: float) -> list[Effect]:
