@@ -9,16 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 
 import audiocodecs
-from loadtest.harness.callers import read_callers
-from loadtest.harness.engine import run
-from loadtest.harness.gates import parse_all
-from loadtest.harness.plan import RunPlan
 from loadtest.harness.result import Result
-from loadtest.harness.target import Target
-from loadtest.scenarios.line import PERFECT
+from tests.loadtest.harness.served import run_against_handler
 from tests.loadtest.twilio.conftest import tone
 
 QUIET_FRAMES = 20
@@ -98,19 +93,9 @@ async def run_against(
                 await behave(Line(connection, next(numbers), event["streamSid"]))
                 return
 
-    async with serve(serve_one, "127.0.0.1", 0, compression=None) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        plan = RunPlan(
-            callers=read_callers([str(file)], [], None, PERFECT),
-            target=Target("media", f"ws://127.0.0.1:{port}/media"),
-            calls=calls,
-            most_calls=calls,
-            rate_per_s=20.0,
-            for_s=for_s,
-            realtime="none",
-            gates=parse_all(gates),
-        )
-        return await run(plan)
+    return await run_against_handler(
+        serve_one, file, calls=calls, gates=gates, for_s=for_s, realtime="none"
+    )
 
 
 # --- talks over the caller ----------------------------------------------------------------------

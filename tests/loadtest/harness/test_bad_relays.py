@@ -13,19 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 
 import audiocodecs
 from audiocodecs import Resampler
 from loadtest.bench.relays.shared import HEADERS, SESSION_UPDATE
-from loadtest.harness.callers import read_callers
-from loadtest.harness.engine import run
-from loadtest.harness.gates import parse_all
-from loadtest.harness.plan import TO_CALLER, TO_MODEL, RunPlan
+from loadtest.harness.plan import TO_CALLER, TO_MODEL
 from loadtest.harness.result import Result
 from loadtest.harness.surroundings import free_port
-from loadtest.harness.target import Target
-from loadtest.scenarios.line import PERFECT
+from tests.loadtest.harness.served import run_against_handler
 
 SPEAKS = """
 name = "speaks first"
@@ -113,20 +109,15 @@ async def run_against(
     file.write_text(SPEAKS)
     realtime_port = free_port()
     relay = make(realtime_port)
-    async with serve(relay.call, "127.0.0.1", 0, compression=None) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        plan = RunPlan(
-            callers=read_callers([str(file)], [], None, PERFECT),
-            target=Target("media", f"ws://127.0.0.1:{port}/media"),
-            calls=calls,
-            most_calls=calls,
-            rate_per_s=20.0,
-            for_s=9.0,
-            realtime_port=realtime_port,
-            profile="fast",
-            gates=parse_all(gates),
-        )
-        return await run(plan)
+    return await run_against_handler(
+        relay.call,
+        file,
+        calls=calls,
+        gates=gates,
+        for_s=9.0,
+        realtime_port=realtime_port,
+        profile="fast",
+    )
 
 
 class Crossing(Relay):
